@@ -1,0 +1,70 @@
+/**
+ * Databases that backplan made or set aside carry a comment that says so. It is the only state about them that
+ * survives a lost state folder, and the only licence to drop one.
+ */
+import type { Client } from './client.ts';
+
+/** What a marked database is. `comment` is the database's own comment, put back when it becomes production again. */
+export type Marker =
+  | {
+      readonly stagingFor: string;
+      readonly run: string;
+      readonly backup: string | null;
+      readonly comment?: string | null;
+    }
+  | {
+      readonly previousOf: string;
+      readonly run: string;
+      /** ISO instant of the swap. */
+      readonly at: string;
+      /** ISO instant until which it is kept for rollback. */
+      readonly keepUntil: string;
+      readonly comment?: string | null;
+    };
+
+const PREFIX = 'backplan:';
+
+/** The longest name PostgreSQL keeps: NAMEDATALEN - 1 bytes. */
+const NAME_BYTES = 63;
+
+export function formatMarker(marker: Marker): string {
+  return PREFIX + JSON.stringify(marker);
+}
+
+/** undefined for every comment that is not ours. */
+export function parseMarker(comment: string | null | undefined): Marker | undefined {
+  if (comment === null || comment === undefined || !comment.startsWith(PREFIX)) return undefined;
+  try {
+    const value: unknown = JSON.parse(comment.slice(PREFIX.length));
+    if (typeof value !== 'object' || value === null) return undefined;
+    const { stagingFor, previousOf, run } = value as Record<string, unknown>;
+    if (typeof run !== 'string') return undefined;
+    return typeof stagingFor === 'string' || typeof previousOf === 'string' ? (value as Marker) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export interface MarkedDatabase {
+  readonly name: string;
+  readonly marker: Marker;
+}
+
+/** Every marked database of the server. Works from any database: the catalogs are shared. */
+export async function markedDatabases(client: Client): Promise<MarkedDatabase[]> {
+  const rows = await client.query<{ name: string; comment: string | null }>(
+    `SELECT d.datname AS name, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment
+       FROM pg_catalog.pg_database d WHERE NOT d.datistemplate ORDER BY d.datname`,
+  );
+  return rows.flatMap(({ name, comment }) => {
+    const marker = parseMarker(comment);
+    return marker === undefined ? [] : [{ name, marker }];
+  });
+}
+
+/** `crm` and `_previous_20261124T052358Z` → a name within 63 bytes; the end is what must survive. */
+export function derivedName(database: string, ending: string): string {
+  let start = database;
+  while (Buffer.byteLength(start + ending) > NAME_BYTES) start = [...start].slice(0, -1).join('');
+  return start + ending;
+}
