@@ -53,6 +53,8 @@ export interface RepositoryDefinition {
 export interface CheckDefinition {
   readonly kind: string;
   readonly with: unknown;
+  /** What stood beside the kind key: `severity`, `name`, `timeout`, `sample`. The same keys may stand inside `with`. */
+  readonly shared?: Readonly<Record<string, unknown>>;
   /** Where it stands in the plan file. */
   readonly position?: Position;
 }

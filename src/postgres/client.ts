@@ -13,6 +13,14 @@ export interface ConnectOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+export interface QueryOptions {
+  /**
+   * Use the extended protocol although there are no values: the server then refuses a text that holds more than
+   * one statement (SQLSTATE 42601). For statements that a plan supplies.
+   */
+  readonly single?: boolean;
+}
+
 export interface Client extends AsyncDisposable {
   readonly connection: Connection;
   /** `server_version_num`, for example 150018. */
@@ -23,6 +31,7 @@ export interface Client extends AsyncDisposable {
   query<Row extends Record<string, unknown> = Record<string, unknown>>(
     sql: string,
     values?: readonly unknown[],
+    options?: QueryOptions,
   ): Promise<Row[]>;
   /** First row or undefined. */
   first<Row extends Record<string, unknown> = Record<string, unknown>>(
@@ -102,12 +111,18 @@ function wrap(
     (raw as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
   };
   signal?.addEventListener('abort', onAbort, { once: true });
-  const query = async <Row extends Record<string, unknown>>(sql: string, values: readonly unknown[] = []) => {
+  const query = async <Row extends Record<string, unknown>>(
+    sql: string,
+    values: readonly unknown[] = [],
+    options: QueryOptions = {},
+  ) => {
     signal?.throwIfAborted();
     try {
-      const result = await raw.query(
-        values.length === 0 ? { text: sql } : { text: sql, values: [...values] },
-      );
+      const result = await raw.query({
+        text: sql,
+        ...(values.length === 0 ? {} : { values: [...values] }),
+        ...(options.single === true ? { queryMode: 'extended' } : {}),
+      });
       // Several statements in one string yield a list of results; the last one is the answer.
       return (Array.isArray(result) ? result.at(-1).rows : result.rows) as Row[];
     } catch (error) {

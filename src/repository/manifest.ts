@@ -44,6 +44,12 @@ export const tableFingerprintSchema = {
     schema: { type: 'string' },
     table: { type: 'string' },
     rows: { type: 'integer', minimum: 0, description: 'count(*) in the snapshot of the dump.' },
+    seed: {
+      type: 'array',
+      items: { type: 'string' },
+      description:
+        'The columns that seed the lanes: the primary key. Empty where there is none; then the lane "" of whole rows stands in.',
+    },
     lanes: {
       type: 'object',
       description: 'Column → sum of hashes of its values, seeded by the primary key; exact decimal text.',
