@@ -52,7 +52,16 @@ export interface RepositoryDefinition {
 /** One entry of a suite: exactly one kind with its parameters, plus what all checks share. */
 export interface CheckDefinition {
   readonly kind: string;
+  /** The kind's own parameters, validated, defaults filled in; the shared keys are taken out of it. */
   readonly with: unknown;
+  /** Shown instead of the kind's own title. */
+  readonly name?: string;
+  /** Default error: the check decides about the verdict. `warn` only tells. */
+  readonly severity?: 'error' | 'warn';
+  /** Milliseconds. */
+  readonly timeout?: number;
+  /** How many offenders to show. */
+  readonly sample?: number;
   /** What stood beside the kind key: `severity`, `name`, `timeout`, `sample`. The same keys may stand inside `with`. */
   readonly shared?: Readonly<Record<string, unknown>>;
   /** Where it stands in the plan file. */
