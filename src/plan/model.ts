@@ -54,15 +54,7 @@ export interface CheckDefinition {
   readonly kind: string;
   /** The kind's own parameters, validated, defaults filled in; the shared keys are taken out of it. */
   readonly with: unknown;
-  /** Shown instead of the kind's own title. */
-  readonly name?: string;
-  /** Default error: the check decides about the verdict. `warn` only tells. */
-  readonly severity?: 'error' | 'warn';
-  /** Milliseconds. */
-  readonly timeout?: number;
-  /** How many offenders to show. */
-  readonly sample?: number;
-  /** What stood beside the kind key: `severity`, `name`, `timeout`, `sample`. The same keys may stand inside `with`. */
+  /** The shared keys `severity`, `name`, `timeout`, `sample`, wherever they stood: beside the kind key or inside `with`. */
   readonly shared?: Readonly<Record<string, unknown>>;
   /** Where it stands in the plan file. */
   readonly position?: Position;
