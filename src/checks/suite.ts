@@ -1,0 +1,206 @@
+/**
+ * Runs checks: a few connections that look at one and the same snapshot, each check behind a savepoint with its own
+ * timeout. What cannot be looked at is `errored`, never a pass.
+ */
+import { BackplanError } from '../errors.ts';
+import type { CheckDefinition } from '../plan/model.ts';
+import { type Client, connect } from '../postgres/client.ts';
+import type { Connection } from '../postgres/connection.ts';
+import { beginSnapshot } from '../postgres/snapshot.ts';
+import type { Progress, Verdict } from '../runs/record.ts';
+import type { CheckClient, CheckKind, CheckResult, Finding } from './check-kind.ts';
+import { type Entry, toEntries } from './entries.ts';
+import { explainFailure } from './failure.ts';
+import { type Counts, countResults, judge, summarize } from './verdict.ts';
+
+export interface SuiteOptions {
+  readonly connection: Connection;
+  readonly definitions: readonly CheckDefinition[];
+  readonly kinds: ReadonlyMap<string, CheckKind>;
+  readonly signal: AbortSignal;
+  /** Told after every check; `result` is the one that just ended. */
+  readonly onProgress?: (progress: Progress, result: CheckResult) => void;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName?: string;
+  /** How many connections. Default 2. */
+  readonly jobs?: number;
+  /** Milliseconds a check may take that sets no timeout of its own. Default 5 minutes. */
+  readonly timeoutMs?: number;
+  /** Names of checks whose failure is only a warning here. */
+  readonly tolerate?: readonly string[];
+}
+
+export interface SuiteReport {
+  /** In the order of the definitions. */
+  readonly results: readonly CheckResult[];
+  readonly verdict: Verdict;
+  readonly counts: Counts;
+  /** `15/15 checks passed`. */
+  readonly summary: string;
+  readonly durationMs: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 300_000;
+
+/**
+ * @throws CONNECTION_FAILED when no connection can be made at all; CANCELLED (or the signal's own reason) on abort.
+ * Whatever goes wrong later is in the report.
+ */
+export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
+  const started = performance.now();
+  const entries = toEntries(options.definitions, {
+    kinds: options.kinds,
+    timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    tolerate: new Set(options.tolerate),
+  });
+  const results = await runEntries(entries, options);
+  return { ...concludeReport(results), durationMs: Math.round(performance.now() - started) };
+}
+
+/** Counts, verdict and summary of results. */
+export function concludeReport(results: readonly CheckResult[]): Omit<SuiteReport, 'durationMs'> {
+  const counts = countResults(results);
+  return { results, verdict: judge(results), counts, summary: summarize(counts) };
+}
+
+async function runEntries(entries: readonly Entry[], options: SuiteOptions): Promise<CheckResult[]> {
+  const { signal } = options;
+  throwIfAborted(signal);
+  const results = new Map<Entry, CheckResult>();
+  const finish = (entry: Entry, result: CheckResult) => {
+    results.set(entry, result);
+    options.onProgress?.(
+      { done: results.size, total: entries.length, unit: 'checks', note: entry.name },
+      result,
+    );
+  };
+  for (const entry of entries) {
+    if (entry.check === undefined) finish(entry, errored(entry, entry.error ?? 'cannot be run', 0));
+  }
+  const queue = entries.filter((entry) => entry.check !== undefined);
+  if (queue.length > 0) await runQueue(queue, finish, options);
+  throwIfAborted(signal);
+  return entries.map(
+    (entry) => results.get(entry) ?? errored(entry, 'not run: the connection to the database was lost', 0),
+  );
+}
+
+async function runQueue(
+  queue: Entry[],
+  finish: (entry: Entry, result: CheckResult) => void,
+  options: SuiteOptions,
+): Promise<void> {
+  const { connection, signal } = options;
+  const connectOptions = { applicationName: options.applicationName ?? 'backplan check', signal };
+  const jobs = Math.max(1, Math.min(options.jobs ?? 2, queue.length));
+  const work = async (client: Client) => {
+    const session = new Session(client);
+    for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) {
+      const result = await session.run(entry);
+      throwIfAborted(signal);
+      finish(entry, result);
+      // What is left goes to the other connections, or ends as errored.
+      if (session.lost) return;
+    }
+  };
+  try {
+    // The first connection stays open to the end: with it the snapshot that the others share would go.
+    await using first = await connect(connection, connectOptions);
+    const snapshot = await beginSnapshot(first, { export: jobs > 1 });
+    const others = Array.from({ length: jobs - 1 }, async () => {
+      if (snapshot === undefined) return;
+      const client = await connect(connection, connectOptions).catch(() => undefined);
+      // Fewer connections than wished for (a full server, a role's limit) are only slower.
+      if (client === undefined) return;
+      await using second = client;
+      const joined = await beginSnapshot(second, { snapshot }).then(
+        () => true,
+        () => false,
+      );
+      if (joined) await work(second);
+    });
+    const ends = await Promise.allSettled([work(first), ...others]);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  } catch (error) {
+    throwIfAborted(signal);
+    throw error;
+  }
+}
+
+/** One connection inside the snapshot. */
+class Session {
+  readonly #client: Client;
+  readonly #checks: CheckClient;
+  /** When the running check must be done. */
+  #deadline = Number.POSITIVE_INFINITY;
+  lost = false;
+
+  constructor(client: Client) {
+    this.#client = client;
+    this.#checks = {
+      serverVersion: client.serverVersion,
+      query: async (sql, values) => {
+        // statement_timeout bounds one statement; this bounds a check of several.
+        if (performance.now() > this.#deadline) throw new BackplanError('TIMEOUT', 'timed out');
+        return await client.query(sql, values, { single: true });
+      },
+    };
+  }
+
+  async run(entry: Entry): Promise<CheckResult> {
+    const started = performance.now();
+    const elapsed = () => Math.round(performance.now() - started);
+    let result: CheckResult;
+    try {
+      await this.#client.query(
+        `SAVEPOINT backplan_check; SET LOCAL statement_timeout = ${Math.max(1, Math.round(entry.timeoutMs))}`,
+      );
+      this.#deadline = started + entry.timeoutMs;
+      const finding = await entry.check?.kind.run(this.#checks, entry.check.params, { sample: entry.sample });
+      result = toResult(entry, finding, elapsed());
+    } catch (error) {
+      const { message, hint, lost } = explainFailure(error, entry.timeoutMs);
+      result = errored(entry, message, elapsed(), hint);
+      if (lost) this.lost = true;
+    }
+    if (!this.lost) await this.#rewind();
+    return result;
+  }
+
+  /** Back to where the check began, so that no setting, cursor or failed statement reaches the next one. */
+  async #rewind(): Promise<void> {
+    this.#deadline = Number.POSITIVE_INFINITY;
+    try {
+      await this.#client.query('ROLLBACK TO SAVEPOINT backplan_check; RELEASE SAVEPOINT backplan_check');
+    } catch {
+      this.lost = true;
+    }
+  }
+}
+
+function toResult(entry: Entry, finding: Finding | undefined, durationMs: number): CheckResult {
+  if (finding === undefined) return errored(entry, 'the check said nothing', durationMs);
+  const { outcome, ...rest } = finding;
+  const status = outcome === 'failed' ? (entry.severity === 'warn' ? 'warned' : 'failed') : outcome;
+  return { name: entry.name, kind: entry.kind, severity: entry.severity, status, durationMs, ...rest };
+}
+
+function errored(entry: Entry, message: string, durationMs: number, hint?: string): CheckResult {
+  return {
+    name: entry.name,
+    kind: entry.kind,
+    severity: entry.severity,
+    status: 'errored',
+    durationMs,
+    message,
+    error: message,
+    ...(hint === undefined ? {} : { hint }),
+  };
+}
+
+function throwIfAborted(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  throw signal.reason instanceof BackplanError
+    ? signal.reason
+    : new BackplanError('CANCELLED', 'the checks were cancelled', { cause: signal.reason });
+}
