@@ -1,0 +1,218 @@
+/**
+ * Ad-hoc commands as jobs: pure functions from what was asked to a `Job` that the engine runs like any other, with
+ * journal, locks, retries, cancellation and recovery. Their names begin with `adhoc-`, so that the history tells.
+ */
+import type { Job, Step } from '../plan/model.ts';
+
+type With = Readonly<Record<string, unknown>>;
+
+interface StepExtras {
+  readonly needs?: readonly string[];
+  readonly if?: string;
+  readonly continueOnError?: boolean;
+}
+
+function step(name: string, uses: string, settings: With, extras: StepExtras = {}): Step {
+  return {
+    name,
+    uses,
+    // What was not asked for is left to the kind's defaults.
+    with: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)),
+    needs: extras.needs ?? [],
+    ...(extras.if === undefined ? {} : { if: extras.if }),
+    continueOnError: extras.continueOnError ?? false,
+  };
+}
+
+function job(name: string, description: string, steps: readonly Step[]): Job {
+  return {
+    name: `adhoc-${name}`,
+    description,
+    notify: [],
+    inputs: {},
+    steps: Object.fromEntries(steps.map((each) => [each.name, each])),
+    onFailure: {},
+  };
+}
+
+const output = (of: string, key: string) => `\${{ steps.${of}.outputs.${key} }}`;
+
+export interface BackupRequest {
+  readonly database: string;
+  readonly repository: string;
+  readonly label?: string;
+  readonly fingerprint?: string;
+  readonly format?: string;
+  readonly jobs?: number;
+  readonly schemas?: readonly string[];
+  readonly tables?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly only?: string;
+}
+
+export function backupJob(request: BackupRequest): Job {
+  return job('backup', `backup of ${request.database}`, [step('backup', 'backup', { ...request })]);
+}
+
+export interface RestoreRequest {
+  /** `latest`, `latest-proven`, an id, a label; or nothing with `path`. */
+  readonly backup?: string;
+  readonly path?: string;
+  readonly repository?: string;
+  readonly database?: string;
+  readonly at?: string;
+  readonly jobs?: number;
+  readonly tables?: readonly string[];
+  readonly schemas?: readonly string[];
+  readonly only?: string;
+  readonly noOwner?: boolean;
+  readonly noPrivileges?: boolean;
+}
+
+export type RestoreTarget =
+  | 'sandbox'
+  | { readonly staging: string }
+  | { readonly database: string; readonly on: string };
+
+/** Restore, and with suites check the copy. `hold` keeps the run (and so its sandbox) until the person has looked. */
+export function restoreJob(
+  request: RestoreRequest,
+  into: RestoreTarget,
+  options: { readonly suites: readonly string[]; readonly hold: boolean },
+): Job {
+  const restored = output('restore', 'database');
+  return job('restore', `restore of ${request.backup ?? request.path ?? 'a backup'}`, [
+    step('restore', 'restore', { ...request, into }),
+    ...(options.suites.length === 0
+      ? []
+      : [step('check', 'check', { suite: options.suites, database: restored }, { needs: ['restore'] })]),
+    ...(options.hold
+      ? [
+          step(
+            'hold',
+            'hold',
+            { database: restored },
+            // A copy that fails its checks is the one to look at.
+            {
+              needs: options.suites.length === 0 ? ['restore'] : ['restore', 'check'],
+              if: 'steps.restore.status == "succeeded"',
+            },
+          ),
+        ]
+      : []),
+  ]);
+}
+
+export interface PromoteRequest {
+  readonly database: string;
+  /** Empty: promote without checks, which the person has asked for by name. */
+  readonly suites: readonly string[];
+  readonly keepPrevious?: string;
+}
+
+/** The way back of a production database: look, save what is there, restore beside it, check, swap, tidy. */
+export function recoveryJob(
+  request: RestoreRequest & { readonly database: string; readonly safetyRepository: string },
+  promotion: PromoteRequest & { readonly keepStaging: boolean },
+): Job {
+  const { safetyRepository, ...restore } = request;
+  const staged = output('stage', 'database');
+  return job('recovery', `restore of ${request.backup ?? request.path ?? 'a backup'} into production`, [
+    step('preflight', 'preflight', {
+      database: request.database,
+      backup: request.path === undefined ? request.backup : undefined,
+      repository: request.repository,
+    }),
+    // A production database that is too broken to dump is the very reason to restore.
+    step(
+      'safety',
+      'backup',
+      { database: request.database, repository: safetyRepository, label: 'before-restore' },
+      { needs: ['preflight'], continueOnError: true },
+    ),
+    step('stage', 'restore', { ...restore, into: { staging: request.database } }, { needs: ['safety'] }),
+    ...promotionSteps(promotion, staged, 'stage'),
+    ...(promotion.keepStaging
+      ? []
+      : [step('cleanup', 'drop', { staging: staged }, { needs: ['promote'], if: 'always()' })]),
+  ]);
+}
+
+/** A staging database that is already there: find, check, swap. */
+export function promoteJob(promotion: PromoteRequest, staging: string): Job {
+  return job('promote', `promotion of ${staging}`, [
+    step('find', 'adopt', { database: promotion.database, name: staging }),
+    ...promotionSteps(promotion, output('find', 'database'), 'find'),
+  ]);
+}
+
+export function dropJob(database: string, staging: string): Job {
+  return job('drop', `removal of ${staging}`, [
+    step('find', 'adopt', { database, name: staging }),
+    step('drop', 'drop', { staging: output('find', 'database') }, { needs: ['find'] }),
+  ]);
+}
+
+function promotionSteps(request: PromoteRequest, staging: string, after: string): Step[] {
+  const checked = request.suites.length > 0;
+  return [
+    ...(checked
+      ? [step('check', 'check', { suite: request.suites, database: staging }, { needs: [after] })]
+      : []),
+    step(
+      'promote',
+      'promote',
+      { staging, database: request.database, keepPrevious: request.keepPrevious },
+      { needs: checked ? [after, 'check'] : [after] },
+    ),
+  ];
+}
+
+export function checkJob(request: { readonly database: string; readonly suites: readonly string[] }): Job {
+  return job('check', `checks of ${request.database}`, [
+    step('check', 'check', { suite: request.suites, database: request.database }),
+  ]);
+}
+
+export interface VerifyRequest {
+  readonly backup: string;
+  readonly repository?: string;
+  readonly database?: string;
+  readonly archive?: boolean;
+}
+
+/** One step a backup, one after the other: they share the disk. */
+export function verifyJob(requests: readonly VerifyRequest[]): Job {
+  const names = requests.map((_, index) => (requests.length === 1 ? 'verify' : `verify${index + 1}`));
+  return job(
+    'verify',
+    `verification of ${requests.length === 1 ? 'a backup' : `${requests.length} backups`}`,
+    requests.map((request, index) =>
+      step(
+        names[index] ?? 'verify',
+        'verify',
+        { ...request },
+        index === 0 ? {} : { needs: [names[index - 1] ?? ''], if: 'always()' },
+      ),
+    ),
+  );
+}
+
+export function pruneJob(request: {
+  readonly repository: string;
+  readonly database: string;
+  readonly keep: With;
+  readonly dryRun: boolean;
+}): Job {
+  return job('prune', `pruning of ${request.database} in ${request.repository}`, [
+    step('prune', 'prune', { ...request }),
+  ]);
+}
+
+export function rollbackJob(request: {
+  readonly database: string;
+  readonly previous?: string;
+  readonly keepPrevious?: string;
+}): Job {
+  return job('rollback', `rollback of ${request.database}`, [step('rollback', 'rollback', { ...request })]);
+}

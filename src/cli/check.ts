@@ -1,0 +1,39 @@
+/** `check`: runs suites on a database of the plan, read-only. */
+import { BackplanError, EXIT } from '../errors.ts';
+import { checkJob } from './adhoc.ts';
+import { defineCommand, listOption, option, optionalArgument, planArgument } from './command.ts';
+import { execute } from './execute.ts';
+import { byName, oneOf, openPlan, suitesFor } from './plan.ts';
+
+export const check = defineCommand({
+  name: 'check',
+  summary: 'run a suite of checks on a database, read-only',
+  description:
+    'Without SUITE: what the plan’s jobs run on this database or on its copies. Looking needs no lock and changes nothing; it is safe on production.',
+  group: 'At 3 a.m.',
+  arguments: { plan: planArgument, suite: optionalArgument('suite of the plan', 'suite') },
+  options: {
+    database: option('-d, --database <name>', 'which database (default: the only one)', {
+      completes: 'database',
+    }),
+    suites: listOption('-s, --suite <names>', 'more suites', { completes: 'suite' }),
+  },
+  examples: [
+    { line: 'check plans/crm.yaml', does: 'is production consistent?' },
+    { line: 'check plans/crm.yaml crm-consistency --database crm', does: 'when there are several' },
+  ],
+  exits: [EXIT.stepFailed, EXIT.checksFailed, EXIT.inconclusive, EXIT.interrupted],
+  async run({ plan: file, suite, database: name, suites: more }, context) {
+    const { plan } = await openPlan(context, file);
+    const database = oneOf('database', plan.databases, name, 'Choose with --database');
+    const named = [...(suite === undefined ? [] : [suite]), ...more];
+    for (const each of named) byName('suite', plan.suites, each);
+    const suites = named.length > 0 ? named : suitesFor(plan, database.name);
+    if (suites.length === 0) {
+      throw new BackplanError('USAGE', `the plan does not say which suite is for ${database.name}`, {
+        hint: `Name one: ${Object.keys(plan.suites).join(', ') || 'but the plan declares no suite'}.`,
+      });
+    }
+    return await execute(context, plan, { job: checkJob({ database: database.name, suites }) });
+  },
+});

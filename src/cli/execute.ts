@@ -1,0 +1,67 @@
+/** Runs a job, of the plan or ad hoc, with the reporters of the command line. */
+import type { ExitCode } from '../errors.ts';
+import { EXIT } from '../errors.ts';
+import type { Job, Plan } from '../plan/model.ts';
+import type { Reporter } from '../report/reporter.ts';
+import type { RunRecord } from '../runs/record.ts';
+import type { StepKind } from '../steps/step-kind.ts';
+import type { CommandContext } from './command.ts';
+import { formatError } from './output.ts';
+import { recoverState } from './state.ts';
+
+/** Lines in between, on a screen that may be drawing progress. */
+export type Say = (lines: readonly string[]) => Promise<void>;
+
+export interface Execution {
+  readonly job: Job;
+  readonly inputs?: Readonly<Record<string, unknown>>;
+  /** Step kinds that only the command line knows. */
+  readonly kinds?: (say: Say) => readonly StepKind[];
+  /** Last words after the run. */
+  readonly after?: (record: RunRecord) => void;
+}
+
+/** @throws what stops a job before it starts: INPUT_INVALID, LOCKED, ENV_MISSING, JOURNAL_FAILED */
+export async function execute(context: CommandContext, plan: Plan, execution: Execution): Promise<ExitCode> {
+  const app = await context.app();
+  await using state = await recoverState(context, plan);
+  const shown = await makeReporter(context);
+  const say: Say = async (lines) => {
+    // Ends what is drawn in place; the reporter goes on with plain lines.
+    await shown?.close?.();
+    const stream = context.out.json ? process.stderr : process.stdout;
+    stream.write(`${lines.join('\n')}\n`);
+  };
+  const record = await app.runJob({
+    plan,
+    job: execution.job,
+    inputs: execution.inputs ?? {},
+    journal: state.journal,
+    stateDirectory: app.stateDirectory(context.globals.state),
+    reporters: shown === undefined ? [] : [shown],
+    kinds: execution.kinds?.(say) ?? [],
+    trigger: 'manual',
+    signal: context.signal,
+  });
+  if (context.out.quiet && !context.out.json && record.error !== undefined) {
+    process.stderr.write(`${formatError(record.error, context.out.paintError)}\n`);
+  }
+  execution.after?.(record);
+  return record.exitCode ?? EXIT.stepFailed;
+}
+
+async function makeReporter(context: CommandContext): Promise<Reporter | undefined> {
+  const { out, globals } = context;
+  if (out.json) {
+    const { makeJsonLinesReporter } = await import('../report/json-lines.ts');
+    return makeJsonLinesReporter({ stream: process.stdout });
+  }
+  if (out.quiet) return undefined;
+  const { makeConsoleReporter } = await import('../report/console.ts');
+  return makeConsoleReporter({
+    stream: process.stdout,
+    color: out.paint.enabled,
+    live: process.stdout.isTTY === true && process.env.TERM !== 'dumb',
+    verbose: globals.verbose,
+  });
+}

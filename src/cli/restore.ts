@@ -1,0 +1,287 @@
+/** `restore`: a backup into a sandbox to look at, into a database beside production, or back into production. */
+import { BackplanError, EXIT, type ExitCode } from '../errors.ts';
+import type { DatabaseDefinition, Plan } from '../plan/model.ts';
+import { parseDuration } from '../units.ts';
+import { type RestoreRequest, type RestoreTarget, recoveryJob, restoreJob } from './adhoc.ts';
+import { unlessEmpty } from './backup.ts';
+import {
+  type CommandContext,
+  defineCommand,
+  flag,
+  listOption,
+  option,
+  optionalArgument,
+  parsedOption,
+  planArgument,
+} from './command.ts';
+import { execute } from './execute.ts';
+import { makeHold } from './hold.ts';
+import { durationText, positiveInteger } from './parse.ts';
+import { byName, oneOf, openPlan, repositoryFor, suitesFor } from './plan.ts';
+import { replacementFacts } from './production.ts';
+import { confirm, isInteractive } from './prompt.ts';
+
+export const restore = defineCommand({
+  name: 'restore',
+  summary: 'restore a backup: to look at, beside production, or back into production',
+  description: `Without --promote production is not touched. BACKUP is latest-proven (the default), latest, an id, the beginning of one, or a label.
+
+--into sandbox (the default) starts a private PostgreSQL, restores there and says how to look at it; it is gone when you press Enter, when the time of --hold is over, or at once where nobody can press Enter.
+--into staging restores into a new database beside production and keeps it; \`backplan promote\` makes it production later.
+--into NAME restores into a new database of that name on the same server.
+
+--promote does it all: looks whether it can work, backs up what production is now, restores beside it, runs the checks, and only when they pass swaps the two in one transaction. What was production is kept; \`backplan rollback\` swaps back.`,
+  group: 'At 3 a.m.',
+  arguments: {
+    plan: planArgument,
+    backup: optionalArgument('which backup (default: latest-proven)', 'backup'),
+  },
+  options: {
+    database: option('-d, --database <name>', 'whose backup (default: the only database)', {
+      completes: 'database',
+    }),
+    into: option('--into <target>', 'sandbox, staging or the name of a new database', {
+      completes: ['sandbox', 'staging'],
+    }),
+    promote: flag('--promote', 'replace production by the restored copy, if its checks pass'),
+    suites: listOption(
+      '-s, --suite <names>',
+      'checks of the copy (default: what the plan runs for this database)',
+      {
+        completes: 'suite',
+      },
+    ),
+    unchecked: flag('--unchecked', 'promote without any check'),
+    tables: listOption('-t, --tables <names>', 'only these tables'),
+    schemas: listOption('-n, --schemas <names>', 'only these schemas'),
+    only: option('--only <part>', 'only the schema or only the data', { choices: ['schema', 'data'] }),
+    repository: option('-r, --repository <name>', 'where the backup is', { completes: 'repository' }),
+    path: option(
+      '--path <file>',
+      'an archive of pg_dump (any format, also gzip or zstd) instead of a backup',
+      {
+        completes: 'file',
+      },
+    ),
+    at: option('--at <time>', 'point in time to recover to (needs physical backups)'),
+    hold: parsedOption('--hold <duration>', 'how long a sandbox is kept for looking', durationText),
+    jobs: parsedOption('-j, --jobs <count>', 'parallel workers of pg_restore', positiveInteger),
+    noOwner: flag('--no-owner', 'everything belongs to the role that restores'),
+    noPrivileges: flag('--no-privileges', 'no grants'),
+    keepPrevious: parsedOption(
+      '--keep-previous <duration>',
+      'with --promote: how long what was production is kept (default: 24h)',
+      durationText,
+    ),
+    keepStaging: flag('--keep-staging', 'with --promote: keep the copy when it was not promoted'),
+  },
+  examples: [
+    { line: 'restore plans/crm.yaml', does: 'look at the newest proven backup in a sandbox' },
+    { line: 'restore plans/crm.yaml --promote', does: 'bring production back, with checks first' },
+    {
+      line: 'restore plans/crm.yaml latest --into staging',
+      does: 'beside production, to compare or to promote later',
+    },
+    {
+      line: 'restore plans/crm.yaml --tables User,Tenant --into crm_rescue',
+      does: 'two tables into a new database',
+    },
+    { line: 'restore plans/crm.yaml --path old.dump.gz --hold 1h', does: 'an archive from elsewhere' },
+  ],
+  exits: [
+    EXIT.stepFailed,
+    EXIT.checksFailed,
+    EXIT.locked,
+    EXIT.inconclusive,
+    EXIT.environment,
+    EXIT.interrupted,
+  ],
+  async run(values, context) {
+    refuseContradictions(values);
+    const { plan } = await openPlan(context, values.plan);
+    const database = await chooseDatabase(plan, values, context);
+    const request: RestoreRequest & { database: string } = {
+      database: database.name,
+      backup: values.path === undefined ? (values.backup ?? 'latest-proven') : undefined,
+      path: values.path,
+      repository: repositoryOf(plan, values, database.name),
+      at: values.at,
+      jobs: values.jobs,
+      tables: unlessEmpty(values.tables),
+      schemas: unlessEmpty(values.schemas),
+      only: values.only,
+      noOwner: values.noOwner || undefined,
+      noPrivileges: values.noPrivileges || undefined,
+    };
+    for (const suite of values.suites) byName('suite', plan.suites, suite);
+    return values.promote
+      ? await bringBack(context, plan, request, values)
+      : await putBeside(context, plan, request, values);
+  },
+});
+
+interface Values {
+  readonly plan: string;
+  readonly backup: string | undefined;
+  readonly database: string | undefined;
+  readonly into: string | undefined;
+  readonly promote: boolean;
+  readonly suites: readonly string[];
+  readonly unchecked: boolean;
+  readonly tables: readonly string[];
+  readonly schemas: readonly string[];
+  readonly only: string | undefined;
+  readonly repository: string | undefined;
+  readonly path: string | undefined;
+  readonly hold: string | undefined;
+  readonly keepPrevious: string | undefined;
+  readonly keepStaging: boolean;
+}
+
+function refuseContradictions(values: Values): void {
+  const refuse = (message: string, hint?: string) => {
+    throw new BackplanError('USAGE', message, hint === undefined ? {} : { hint });
+  };
+  if (values.path !== undefined && values.backup !== undefined) {
+    refuse('name a backup or give --path, not both');
+  }
+  if (values.promote) {
+    if (values.tables.length > 0 || values.schemas.length > 0 || values.only !== undefined) {
+      refuse(
+        'a partial restore cannot be promoted: production would lose everything else',
+        'Restore the part with --into NAME and copy what is needed from there.',
+      );
+    }
+    if (values.into !== undefined && values.into !== 'staging') {
+      refuse(`--promote restores into staging, so --into ${values.into} does not go with it`);
+    }
+    if (values.hold !== undefined) refuse('--hold is for sandboxes; it does not go with --promote');
+    if (values.unchecked && values.suites.length > 0) refuse('--unchecked and --suite contradict each other');
+    return;
+  }
+  for (const [given, name] of [
+    [values.unchecked, '--unchecked'],
+    [values.keepPrevious !== undefined, '--keep-previous'],
+    [values.keepStaging, '--keep-staging'],
+  ] as const) {
+    if (given) refuse(`${name} means nothing without --promote`);
+  }
+  if (values.hold !== undefined && (values.into ?? 'sandbox') !== 'sandbox') {
+    refuse('--hold is for sandboxes; other databases stay anyway');
+  }
+}
+
+/** The named one, the one that the backup is of, or the only one. */
+async function chooseDatabase(
+  plan: Plan,
+  { database, backup, repository, path }: Values,
+  context: CommandContext,
+): Promise<DatabaseDefinition> {
+  const several = Object.keys(plan.databases).length > 1;
+  const named = backup !== undefined && !['latest', 'latest-proven'].includes(backup);
+  if (database === undefined && several && named && path === undefined) {
+    const app = await context.app();
+    const source = repositoryFor(plan, repository);
+    const found = await (await app.repository(plan, source.name)).find(backup);
+    return byName('database', plan.databases, found.manifest.database);
+  }
+  return oneOf('database', plan.databases, database, 'Choose with --database');
+}
+
+function repositoryOf(
+  plan: Plan,
+  { repository, backup, path }: Values,
+  database: string,
+): string | undefined {
+  if (path !== undefined) return undefined;
+  const prefix = /^([A-Za-z0-9_.-]+):/.exec(backup ?? '')?.[1];
+  // `repo:id` says it already.
+  if (prefix !== undefined && Object.hasOwn(plan.repositories, prefix)) return undefined;
+  return repositoryFor(plan, repository, database).name;
+}
+
+async function bringBack(
+  context: CommandContext,
+  plan: Plan,
+  request: RestoreRequest & { readonly database: string },
+  values: Values,
+): Promise<ExitCode> {
+  const { database } = request;
+  const suites = promotionSuites(plan, database, values);
+  const keepPrevious = values.keepPrevious ?? '24h';
+  await confirm(context, {
+    facts: await replacementFacts(context, {
+      plan,
+      database,
+      backup: request.backup,
+      repository: request.repository,
+      ...(request.path === undefined ? {} : { path: request.path }),
+      keepPrevious,
+      suites,
+    }),
+    question: `Replace ${database}?`,
+    action: `replaces the production database ${database}`,
+  });
+  const safetyRepository = repositoryFor(plan, values.repository, database).name;
+  const job = recoveryJob(
+    { ...request, safetyRepository },
+    { database, suites, keepPrevious, keepStaging: values.keepStaging },
+  );
+  return await execute(context, plan, { job });
+}
+
+/** @throws USAGE when the plan does not tell and nobody said --unchecked */
+export function promotionSuites(
+  plan: Plan,
+  database: string,
+  values: { readonly suites: readonly string[]; readonly unchecked: boolean },
+): readonly string[] {
+  if (values.unchecked) return [];
+  const suites = values.suites.length > 0 ? values.suites : suitesFor(plan, database);
+  if (suites.length > 0) return suites;
+  const known = Object.keys(plan.suites).join(', ');
+  throw new BackplanError(
+    'USAGE',
+    `no checks are known that a copy of ${database} must pass before promotion`,
+    {
+      hint: `${known === '' ? 'Declare a suite in the plan' : `Choose with --suite: ${known}`}, or promote unchecked with --unchecked.`,
+    },
+  );
+}
+
+async function putBeside(
+  context: CommandContext,
+  plan: Plan,
+  request: RestoreRequest & { readonly database: string },
+  values: Values,
+): Promise<ExitCode> {
+  const { suites, into = 'sandbox' } = values;
+  if (into === 'sandbox') {
+    const hold = values.hold !== undefined || (isInteractive() && !context.out.json);
+    if (!hold) {
+      context.out.note(
+        'nobody is there to look, so the sandbox goes when the restore is done; --hold 1h keeps it for an hour',
+      );
+    }
+    const time = values.hold === undefined ? undefined : parseDuration(values.hold);
+    return await execute(context, plan, {
+      job: restoreJob(request, 'sandbox', { suites, hold }),
+      kinds: (say) => (hold ? [makeHold(context, say, time)] : []),
+    });
+  }
+  const target: RestoreTarget =
+    into === 'staging' ? { staging: request.database } : { database: into, on: request.database };
+  return await execute(context, plan, {
+    job: restoreJob(request, target, { suites, hold: false }),
+    after: (record) => {
+      const name = record.steps.find((step) => step.name === 'restore')?.outputs?.name;
+      if (record.status !== 'succeeded' || typeof name !== 'string') return;
+      const { print } = context.out;
+      print();
+      print(`restored into "${name}", beside ${request.database}`);
+      if (into !== 'staging') return;
+      print(`  promote it:  backplan promote ${values.plan} ${name}`);
+      print(`  or drop it:  backplan drop ${values.plan} ${name}`);
+    },
+  });
+}
