@@ -45,7 +45,7 @@ export const orphans = defineCheck({
     examples: [{ table: 'AuditLog', columns: ['userId'], references: { table: 'User', columns: ['id'] } }],
   },
   title: ({ table, columns, references }) => `orphans ${referenceTitle(table, columns, references)}`,
-  async run(client, { table, columns, references, match }, { sample }) {
+  async run(client, { table, columns, references, match = 'simple' }, { sample }) {
     const child = await requireTable(client, table);
     const parent = await requireTable(client, references.table);
     const scan = await logicalScan(client, child, columns, parent, references.columns, match);

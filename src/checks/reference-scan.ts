@@ -79,7 +79,9 @@ function orphanCondition({ child, parent, operators }: ReferenceScan): string {
     const referenced = parent.columns[index] as Column;
     // As the server's own check: the parent's collation decides. Without it, two collations are an error.
     const collate =
-      referenced.collation === undefined || referenced.collation === column.collation
+      referenced.collation === undefined ||
+      column.collation === undefined ||
+      referenced.collation === column.collation
         ? ''
         : ` COLLATE ${referenced.collation}`;
     return `p.${identifier(referenced.name)} ${operators[index]} c.${identifier(column.name)}${collate}`;

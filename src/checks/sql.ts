@@ -86,8 +86,9 @@ async function look(
 ): Promise<Finding> {
   if (expect === 'empty') return await expectEmpty(client, text, sample);
   if (expect === 'rows') {
-    const [row] = await client.query<{ any: boolean }>(`SELECT EXISTS (\n${text}\n) AS any`);
-    return row?.any === true
+    // Not EXISTS: that would not evaluate the columns, and so hide that the query fails.
+    const rows = await client.query(`SELECT * FROM (\n${text}\n) AS backplan_query LIMIT 1`);
+    return rows.length > 0
       ? { outcome: 'passed', message: 'the query yields rows' }
       : { outcome: 'failed', message: 'the query yields no row, expected some', count: 1 };
   }
@@ -106,9 +107,10 @@ function stripEnd(query: string): string {
   return query.replace(/[\s;]+$/, '');
 }
 
+/** Counts whole rows, so that every column is evaluated. */
 async function countRows(client: CheckClient, query: string): Promise<number> {
   const [row] = await client.query<{ n: string }>(
-    `SELECT pg_catalog.count(*) AS n FROM (\n${query}\n) AS backplan_query`,
+    `SELECT pg_catalog.count(backplan_query.*) AS n FROM (\n${query}\n) AS backplan_query`,
   );
   return Number(row?.n ?? 0);
 }

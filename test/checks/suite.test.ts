@@ -1,0 +1,373 @@
+import { spawn } from 'node:child_process';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
+import { describe, expect, inject, it } from 'vitest';
+import { type CheckKind, type CheckResult, defineCheck } from '../../src/checks/check-kind.ts';
+import { checkReportSchema } from '../../src/checks/report-schema.ts';
+import { concludeReport, runSuite, type SuiteOptions } from '../../src/checks/suite.ts';
+import { BackplanError } from '../../src/errors.ts';
+import { parseConnection } from '../../src/postgres/connection.ts';
+import { createDatabase, sharedUrl, sql, uniqueName } from '../helpers/database.ts';
+import { HARD_SCHEMA, kinds } from './fixture.ts';
+
+const database = createDatabase('suite', HARD_SCHEMA);
+
+function run(definitions: SuiteOptions['definitions'], options: Partial<SuiteOptions> = {}) {
+  return runSuite({
+    connection: parseConnection(sharedUrl(database)),
+    definitions,
+    kinds,
+    signal: new AbortController().signal,
+    ...options,
+  });
+}
+
+const passes = { kind: 'sql', with: { query: 'select 1 where false' } };
+const fails = { kind: 'sql', with: { query: 'select 1' } };
+const errs = { kind: 'sql', with: { query: 'select 1/0' } };
+const vacuous = { kind: 'rowCount', with: { table: 'Empty', min: 0 } };
+const warn = (definition: { kind: string; with: object }) => ({
+  ...definition,
+  with: { ...definition.with, severity: 'warn' },
+});
+
+describe('verdict and summary', () => {
+  it.each([
+    [[passes, passes], 'verified', '2/2 checks passed'],
+    [[passes], 'verified', '1/1 check passed'],
+    [[passes, fails], 'rejected', '1/2 passed, 1 failed'],
+    [[passes, errs], 'inconclusive', '1/2 passed, 1 errored'],
+    [[passes, errs, fails], 'rejected', '1/3 passed, 1 failed, 1 errored'],
+    [[passes, vacuous], 'inconclusive', '1/2 passed, 1 vacuous'],
+    [[passes, warn(fails)], 'verifiedWithWarnings', '1/2 passed, 1 warned'],
+    [[passes, warn(errs)], 'verifiedWithWarnings', '1/2 passed, 1 errored'],
+    [[passes, warn(vacuous)], 'verifiedWithWarnings', '1/2 passed, 1 vacuous'],
+    [[warn(errs)], 'inconclusive', '0/1 passed, 1 errored'],
+    [[], 'inconclusive', 'no checks: nothing was shown'],
+  ])('%#: %s', async (definitions, verdict, summary) => {
+    const report = await run(definitions);
+    expect(report).toMatchObject({ verdict, summary });
+    const { total, ...each } = report.counts;
+    expect(Object.values(each).reduce((sum, count) => sum + count, 0)).toBe(total);
+  });
+
+  it('is never good when something that matters was not shown', () => {
+    const statuses = ['passed', 'warned', 'failed', 'errored', 'skipped', 'vacuous'] as const;
+    const result = fc.record({
+      name: fc.string(),
+      kind: fc.constant('x'),
+      message: fc.constant(''),
+      durationMs: fc.constant(0),
+      severity: fc.constantFrom('error' as const, 'warn' as const),
+      status: fc.constantFrom(...statuses),
+    });
+    fc.assert(
+      fc.property(fc.array(result), (results: CheckResult[]) => {
+        const { verdict, counts } = concludeReport(results);
+        const good = verdict === 'verified' || verdict === 'verifiedWithWarnings';
+        const bad = results.some(
+          ({ severity, status }) =>
+            status === 'failed' || (severity === 'error' && !['passed', 'warned'].includes(status)),
+        );
+        expect(good && bad).toBe(false);
+        if (good) expect(counts.passed + counts.warned).toBeGreaterThan(0);
+        if (verdict === 'verified') expect(counts.warned + counts.errored + counts.vacuous).toBe(0);
+      }),
+    );
+  });
+});
+
+describe('entries', () => {
+  it('expands tables, one check each, in order', async () => {
+    const report = await run([{ kind: 'tables', with: ['Tenant', 'Nope', 'audit.Log'] }, passes]);
+    expect(report.results.map(({ name, status }) => [name, status])).toEqual([
+      ['table Tenant', 'passed'],
+      ['table Nope', 'failed'],
+      ['table audit.Log', 'passed'],
+      ['sql select 1 where false', 'passed'],
+    ]);
+    expect(report.summary).toBe('3/4 passed, 1 failed');
+  });
+
+  it('reads shared keys beside the kind and inside it; a kind’s own name stays its own', async () => {
+    const report = await run([
+      { kind: 'tables', with: ['Nope'], shared: { severity: 'warn', name: 'optional tables' } },
+      {
+        kind: 'sql',
+        with: { query: 'select generate_series(1, 9)', name: 'nine', severity: 'warn', sample: 2 },
+      },
+      { kind: 'index', with: { name: 'User_Kind_idx' }, shared: { name: 'kind can be searched' } },
+      { kind: 'index', with: { name: 'User_Kind_idx', severity: 'warn', timeout: '10s' } },
+    ]);
+    expect(report.results.map(({ name, status, severity }) => ({ name, status, severity }))).toEqual([
+      { name: 'optional tables', status: 'warned', severity: 'warn' },
+      { name: 'nine', status: 'warned', severity: 'warn' },
+      { name: 'kind can be searched', status: 'passed', severity: 'error' },
+      { name: 'index User_Kind_idx', status: 'passed', severity: 'warn' },
+    ]);
+    expect(report.results[1]?.samples).toHaveLength(2);
+  });
+
+  it('tells equal checks apart by number', async () => {
+    const report = await run([passes, passes]);
+    expect(report.results[1]?.name).toBe('sql select 1 where false #2');
+  });
+
+  it('makes an unknown kind or nonsense errored, not absent', async () => {
+    const report = await run([
+      passes,
+      { kind: 'rowCounts', with: { table: 'User' } },
+      { kind: 'tables', with: 7 },
+      { kind: 'sql', with: { query: 'select 1', timeout: 'soon' } },
+    ]);
+    expect(report.results.map(({ status }) => status)).toEqual(['passed', 'errored', 'errored', 'errored']);
+    expect(report.results[1]?.error).toContain('there is no check kind "rowCounts"; known are tables, table');
+    expect(report.verdict).toBe('inconclusive');
+  });
+
+  it('tolerates by name', async () => {
+    const report = await run([passes, { kind: 'sql', with: { query: 'select 1', name: 'known trouble' } }], {
+      tolerate: ['known trouble'],
+    });
+    expect(report).toMatchObject({ verdict: 'verifiedWithWarnings', summary: '1/2 passed, 1 warned' });
+  });
+});
+
+describe('session', () => {
+  it('sees one snapshot through all connections, while rows come in', async () => {
+    sql(database, 'CREATE TABLE IF NOT EXISTS moving (n int)');
+    const writer = spawn(
+      `${inject('cluster').binDirectory}/psql`,
+      [
+        '-Xq',
+        '-d',
+        sharedUrl(database),
+        '-c',
+        'DO $$ BEGIN FOR i IN 1..2000 LOOP INSERT INTO moving VALUES (i); COMMIT; PERFORM pg_sleep(0.001); END LOOP; END $$',
+      ],
+      { stdio: 'ignore' },
+    );
+    const counts: string[] = [];
+    const kind = defineCheck({
+      kind: 'peek',
+      summary: '',
+      params: { type: 'number' },
+      title: (n) => `peek ${n}`,
+      async run(client) {
+        const [row] = await client.query<{ n: string; backend: number }>(
+          'SELECT count(*) AS n, pg_backend_pid() AS backend FROM public.moving, pg_sleep(0.02)',
+        );
+        counts.push(`${row?.n}`);
+        return { outcome: 'passed', message: `${row?.backend}` };
+      },
+    });
+    const report = await run(
+      Array.from({ length: 12 }, (_, n) => ({ kind: 'peek', with: n })),
+      { kinds: new Map([['peek', kind]]), jobs: 3 },
+    );
+    writer.kill();
+    expect(report.verdict).toBe('verified');
+    expect(new Set(counts).size).toBe(1);
+    expect(new Set(report.results.map((result) => result.message)).size).toBe(3);
+  });
+
+  it('leaves nothing behind: no session, no change', async () => {
+    const name = uniqueName('suite');
+    await run([passes, fails, errs], { applicationName: name });
+    expect(sql(database, `SELECT count(*) FROM pg_stat_activity WHERE application_name = '${name}'`)).toBe(
+      '0',
+    );
+  });
+
+  it('times a check out and goes on', async () => {
+    const report = await run(
+      [
+        { kind: 'sql', with: { query: 'select pg_sleep(30)', timeout: '100ms' } },
+        { kind: 'sql', with: { query: 'select pg_sleep(0.01)', expect: 'rows' } },
+      ],
+      { jobs: 1 },
+    );
+    expect(report.results[0]).toMatchObject({ status: 'errored', error: 'timed out after 100ms' });
+    expect(report.results[1]?.status).toBe('passed');
+  });
+
+  it('bounds a check that runs many short statements', async () => {
+    const kind = defineCheck({
+      kind: 'many',
+      summary: '',
+      params: {},
+      title: () => 'many',
+      async run(client) {
+        for (;;) await client.query('SELECT pg_sleep(0.02)');
+      },
+    });
+    const report = await run([{ kind: 'many', with: {}, shared: { timeout: '150ms' } }], {
+      kinds: new Map([['many', kind as CheckKind]]),
+    });
+    expect(report.results[0]).toMatchObject({ status: 'errored', error: 'timed out after 150ms' });
+  });
+
+  it('does not wait for ever behind a lock', async () => {
+    sql(database, 'CREATE TABLE IF NOT EXISTS locked (n int)');
+    const holder = spawn(
+      `${inject('cluster').binDirectory}/psql`,
+      ['-Xq', '-d', sharedUrl(database), '-c', 'BEGIN; LOCK TABLE locked; SELECT pg_sleep(60)'],
+      { stdio: 'ignore' },
+    );
+    const held = () =>
+      sql(
+        database,
+        `SELECT count(*) FROM pg_locks WHERE relation = 'locked'::regclass AND mode = 'AccessExclusiveLock' AND granted`,
+      );
+    while (held() !== '1') await new Promise((resolve) => setTimeout(resolve, 20));
+    try {
+      const report = await run([{ kind: 'rowCount', with: { table: 'locked', min: 0 } }, passes]);
+      expect(report.results[0]).toMatchObject({
+        status: 'errored',
+        error: 'waited too long for a lock on the table',
+      });
+      expect(report.results[1]?.status).toBe('passed');
+    } finally {
+      sql(database, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'locked'::regclass`);
+      holder.kill();
+    }
+  });
+
+  it('calls what row-level security or missing rights hide errored, never passed', async () => {
+    const role = uniqueName('reader');
+    sql(
+      database,
+      `CREATE ROLE ${role} LOGIN; GRANT SELECT ON "Tenant" TO ${role};
+       ALTER TABLE "Tenant" ENABLE ROW LEVEL SECURITY;
+       CREATE POLICY first_only ON "Tenant" USING (id = 't1')`,
+    );
+    try {
+      const report = await run(
+        [
+          { kind: 'rowCount', with: { table: 'Tenant', min: 1 } },
+          { kind: 'rowCount', with: { table: 'User', min: 1 } },
+          { kind: 'tables', with: ['User'] },
+        ],
+        { connection: parseConnection(sharedUrl(database, role)) },
+      );
+      expect(report.results[0]).toMatchObject({ status: 'errored' });
+      expect(report.results[0]?.hint).toContain('BYPASSRLS');
+      expect(report.results[1]?.error).toContain('permission denied for table User');
+      expect(report.results[2]?.status).toBe('passed');
+      expect(report.verdict).toBe('inconclusive');
+    } finally {
+      sql(
+        database,
+        `ALTER TABLE "Tenant" DISABLE ROW LEVEL SECURITY; DROP OWNED BY ${role}; DROP ROLE ${role}`,
+      );
+    }
+  });
+
+  it('reports what a lost connection leaves as errored', async () => {
+    const name = uniqueName('lost');
+    const report = await run(
+      [
+        passes,
+        { kind: 'sql', with: { query: 'select pg_terminate_backend(pg_backend_pid())', expect: 'rows' } },
+        passes,
+        fails,
+      ],
+      { jobs: 1, applicationName: name },
+    );
+    expect(report.results.map(({ status }) => status)).toEqual(['passed', 'errored', 'errored', 'errored']);
+    expect(report.results[3]?.error).toBe('not run: the connection to the database was lost');
+    expect(report.verdict).toBe('inconclusive');
+  });
+
+  it('lets the connections that are left do the rest', async () => {
+    const kill = {
+      kind: 'sql',
+      with: { query: 'select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)', expect: 'rows' },
+    };
+    const slow = { kind: 'sql', with: { query: 'select pg_sleep(0.3)', expect: 'rows' } };
+    const report = await run([slow, slow, kill, passes, passes, passes], { jobs: 2 });
+    expect(report.results.map(({ status }) => status)).toEqual([
+      'passed',
+      'passed',
+      'errored',
+      'passed',
+      'passed',
+      'passed',
+    ]);
+  });
+
+  it('works with fewer connections than wished for', async () => {
+    const role = uniqueName('single');
+    sql(database, `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1`);
+    try {
+      const report = await run([passes, passes, passes, passes], {
+        jobs: 4,
+        connection: parseConnection(sharedUrl(database, role)),
+      });
+      expect(report.summary).toBe('4/4 checks passed');
+    } finally {
+      sql(database, `DROP ROLE ${role}`);
+    }
+  });
+
+  it('stops on abort with the reason, and ends the running query', async () => {
+    const name = uniqueName('abort');
+    const controller = new AbortController();
+    const running = run([{ kind: 'sql', with: { query: 'select pg_sleep(60)' } }, passes], {
+      signal: controller.signal,
+      applicationName: name,
+    });
+    const active = () =>
+      sql(
+        database,
+        `SELECT count(*) FROM pg_stat_activity WHERE application_name = '${name}' AND state = 'active' AND wait_event = 'PgSleep'`,
+      );
+    while (active() === '0') await new Promise((resolve) => setTimeout(resolve, 20));
+    controller.abort(new BackplanError('CANCELLED', 'stopped by a test'));
+    await expect(running).rejects.toMatchObject({ code: 'CANCELLED', message: 'stopped by a test' });
+    while (active() !== '0') await new Promise((resolve) => setTimeout(resolve, 50));
+  });
+
+  it('refuses to start when already aborted, or without a connection', async () => {
+    const signal = AbortSignal.abort();
+    await expect(run([passes], { signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(
+      run([passes], { connection: parseConnection(sharedUrl('no_such_database')) }),
+    ).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+  });
+
+  it('tells progress after every check', async () => {
+    const seen: [number, number | undefined, string | undefined][] = [];
+    await run([passes, fails], {
+      jobs: 1,
+      onProgress: ({ done, total, note }, { status }) => seen.push([done, total, `${note}: ${status}`]),
+    });
+    expect(seen).toEqual([
+      [1, 2, 'sql select 1 where false: passed'],
+      [2, 2, 'sql select 1: failed'],
+    ]);
+  });
+});
+
+describe('schema of the report', () => {
+  it('describes what a suite yields', async () => {
+    const validate = new Ajv2020({ strict: false, validateFormats: false }).compile(checkReportSchema);
+    const report = await run([
+      passes,
+      fails,
+      errs,
+      vacuous,
+      { kind: 'rowCount', with: { table: 'Nope', min: 1 } },
+    ]);
+    const whole = {
+      reportVersion: 1,
+      kind: 'check',
+      suites: ['a'],
+      database: 'crm',
+      backup: null,
+      ...report,
+    };
+    expect(validate(JSON.parse(JSON.stringify(whole))), JSON.stringify(validate.errors)).toBe(true);
+    expect(validate({ ...whole, results: [{}] })).toBe(false);
+  });
+});
