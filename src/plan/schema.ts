@@ -1,0 +1,511 @@
+/**
+ * The shape of a plan file as JSON Schema literals: the types of the code are inferred from them, validation
+ * compiles them, and `editor-schema.ts` composes them with all step and check kinds for editors.
+ */
+import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
+
+/** Names that stand in file names, urls of the dashboard and log lines. */
+export const NAME_PATTERN = '^[A-Za-z0-9_.-]+$';
+/** Names that stand in expressions. */
+export const IDENTIFIER_PATTERN = '^[A-Za-z_][A-Za-z0-9_]*$';
+
+const name = {
+  type: 'string',
+  pattern: NAME_PATTERN,
+  maxLength: 100,
+  'x-expected': 'letters, digits, "_", "-" and "." only',
+} as const satisfies JsonSchema;
+
+const identifier = {
+  type: 'string',
+  pattern: IDENTIFIER_PATTERN,
+  maxLength: 100,
+  'x-expected': 'letters, digits and "_" only, no digit in front, because expressions use it',
+} as const satisfies JsonSchema;
+
+/** Migration tools whose own table tells the version of a database's schema. */
+export const SCHEMA_VERSION_PRESETS = [
+  'prisma',
+  'flyway',
+  'liquibase',
+  'knex',
+  'alembic',
+  'rails',
+  'django',
+  'typeorm',
+  'sequelize',
+  'drizzle',
+  'goose',
+  'golang-migrate',
+] as const;
+
+export const databaseSchema = {
+  type: 'object',
+  description: 'One database: how to reach it.',
+  examples: [{ url: '${DATABASE_URL}' }],
+  required: ['url'],
+  additionalProperties: false,
+  properties: {
+    url: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'postgresql://USER:PASSWORD@HOST:PORT/DATABASE. Keep it out of the plan: name an environment variable or a file.',
+      examples: ['${DATABASE_URL}', '${file:/run/secrets/database-url}'],
+      'x-secret': true,
+    },
+    maintenanceDatabase: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'Database from which others are created and renamed. Default: postgres, or template1 where there is none.',
+      examples: ['defaultdb'],
+    },
+    schemaVersion: {
+      description:
+        "Where a backup's schema version comes from: the table of a migration tool, or a query of your own.",
+      examples: ['prisma', { sql: 'select max(version) from schema_history' }],
+      'x-expected': `the name of a migration tool (${SCHEMA_VERSION_PRESETS.join(', ')}) or { sql: query }`,
+      oneOf: [
+        { enum: SCHEMA_VERSION_PRESETS },
+        {
+          type: 'object',
+          required: ['sql'],
+          additionalProperties: false,
+          properties: {
+            sql: {
+              type: 'string',
+              minLength: 1,
+              description: 'A query whose first column of the first row is the version.',
+              examples: ['select max(version) from schema_history'],
+            },
+          },
+        },
+      ],
+    },
+  },
+} as const satisfies JsonSchema;
+
+export const repositorySchema = {
+  type: 'object',
+  description: 'A place where backups live.',
+  examples: [{ path: './backups' }],
+  required: ['path'],
+  additionalProperties: false,
+  properties: {
+    path: {
+      type: 'string',
+      minLength: 1,
+      description: 'A directory; a relative one starts at the folder of the plan file, ~ is the home folder.',
+      examples: ['./backups', '${BACKUP_DIR:-./backups}', '/srv/backups'],
+    },
+  },
+} as const satisfies JsonSchema;
+
+export const notifierSchema = {
+  type: 'object',
+  description: 'Who is told about runs.',
+  examples: [{ webhook: '${OPS_WEBHOOK}', on: ['failure', 'recovered'] }],
+  required: ['webhook'],
+  additionalProperties: false,
+  properties: {
+    webhook: {
+      type: 'string',
+      minLength: 1,
+      description:
+        'URL that gets a POST with the run as JSON. Often holds a token: name an environment variable.',
+      examples: ['${OPS_WEBHOOK}'],
+      'x-secret': true,
+    },
+    on: {
+      type: 'array',
+      description:
+        'What to tell: failure, success, recovered (the first success after a failure), warning (checks with severity warn), cancelled.',
+      examples: [['failure', 'recovered']],
+      default: ['failure', 'recovered'],
+      minItems: 1,
+      uniqueItems: true,
+      items: { enum: ['failure', 'success', 'recovered', 'warning', 'cancelled'] },
+    },
+  },
+} as const satisfies JsonSchema;
+
+export const settingsSchema = {
+  type: 'object',
+  description: 'What concerns the machine that runs the plan.',
+  examples: [{ binDirectories: ['/usr/lib/postgresql/16/bin'] }],
+  additionalProperties: false,
+  properties: {
+    binDirectories: {
+      type: 'array',
+      description: 'Folders searched first for pg_dump and the other tools of PostgreSQL.',
+      examples: [['/usr/lib/postgresql/16/bin']],
+      items: { type: 'string', minLength: 1 },
+      default: [],
+    },
+    sandbox: {
+      type: 'object',
+      description: 'The throw-away PostgreSQL in which restores are rehearsed.',
+      examples: [{ parameters: { shared_buffers: '512MB' } }],
+      default: {},
+      additionalProperties: false,
+      properties: {
+        directory: {
+          type: 'string',
+          minLength: 1,
+          description:
+            "Parent folder of sandboxes; needs room for the restored database. Default: the system's temporary folder.",
+          examples: ['/var/tmp'],
+        },
+        user: {
+          type: 'string',
+          minLength: 1,
+          description:
+            'Unprivileged user that runs sandboxes when backplan runs as root. Default: postgres, else nobody.',
+          examples: ['postgres'],
+        },
+        parameters: {
+          type: 'object',
+          description: 'Settings of postgresql.conf for sandboxes.',
+          examples: [{ shared_buffers: '512MB', shared_preload_libraries: 'pg_stat_statements' }],
+          default: {},
+          additionalProperties: { type: ['string', 'number', 'boolean'] },
+        },
+      },
+    },
+    scratchDirectory: {
+      type: 'string',
+      minLength: 1,
+      description: "Folder for temporary copies during a restore. Default: the system's temporary folder.",
+      examples: ['/var/tmp'],
+    },
+  },
+} as const satisfies JsonSchema;
+
+const timezone = {
+  type: 'string',
+  minLength: 1,
+  examples: ['Europe/Berlin'],
+} as const satisfies JsonSchema;
+
+export const scheduleSchema = {
+  type: 'object',
+  description: 'When the daemon runs the job.',
+  examples: [{ cron: '0 2 * * *', timezone: 'Europe/Berlin', catchUp: '12h' }],
+  required: ['cron'],
+  additionalProperties: false,
+  'x-expected': 'a map such as { cron: "0 2 * * *" }',
+  properties: {
+    cron: {
+      type: 'string',
+      description:
+        'Minute, hour, day of month, month, day of week. A fixed time that clocks skip runs right after the gap, one that comes twice runs once.',
+      examples: ['0 2 * * *', '*/15 * * * *', '30 3 * * SUN'],
+    },
+    timezone: { ...timezone, description: "IANA time zone of the schedule. Default: the plan's." },
+    jitter: {
+      ...durationSchema,
+      description:
+        'Each run starts up to this much later, at random, so that many plans do not start at once.',
+      examples: ['5m'],
+    },
+    catchUp: {
+      ...durationSchema,
+      description: 'A run missed while the daemon was down is made up for when it is no older than this.',
+      examples: ['12h'],
+    },
+    overlap: {
+      enum: ['skip', 'queue', 'cancelPrevious'],
+      description: 'What happens when the job is due while its previous run still goes on.',
+      examples: ['skip'],
+      default: 'skip',
+    },
+  },
+} as const satisfies JsonSchema;
+
+export const INPUT_TYPES = [
+  'string',
+  'number',
+  'boolean',
+  'backup',
+  'timestamp',
+  'duration',
+  'database',
+] as const;
+
+export const inputSchema = {
+  type: 'object',
+  description: 'A value that is given when the job is run: backplan run PLAN JOB --input name=value.',
+  examples: [{ type: 'backup', default: 'latest-proven' }],
+  required: ['type'],
+  additionalProperties: false,
+  properties: {
+    type: {
+      enum: INPUT_TYPES,
+      description:
+        'backup: latest, latest-proven, label:TEXT or an id. timestamp: ISO 8601. database: a name from `databases`.',
+      examples: ['backup'],
+    },
+    description: { type: 'string', description: 'Shown in help.', examples: ['point in time to recover to'] },
+    default: {
+      type: ['string', 'number', 'boolean'],
+      description: 'Used when the input is not given.',
+      examples: ['latest-proven'],
+    },
+    optional: {
+      type: 'boolean',
+      description: 'May be left out although there is no default; expressions then see null.',
+      examples: [true],
+      default: false,
+    },
+    choices: {
+      type: 'array',
+      description: 'The only values that are possible.',
+      examples: [['quick', 'full']],
+      minItems: 1,
+      uniqueItems: true,
+      items: { type: ['string', 'number', 'boolean'] },
+    },
+  },
+} as const satisfies JsonSchema;
+
+export const retrySchema = {
+  type: 'object',
+  description: 'Tries again when the step fails for a reason that may pass.',
+  examples: [{ attempts: 3, backoff: '10s' }],
+  required: ['attempts'],
+  additionalProperties: false,
+  'x-expected': 'a map such as { attempts: 3 }',
+  properties: {
+    attempts: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'How many tries in all, the first included.',
+      examples: [3],
+    },
+    backoff: {
+      ...durationSchema,
+      description: 'Wait before the second try; doubles from try to try, with some jitter.',
+      examples: ['10s'],
+      default: '5s',
+    },
+    maxDelay: {
+      ...durationSchema,
+      description: 'The longest wait between two tries.',
+      examples: ['5m'],
+      default: '5m',
+    },
+  },
+} as const satisfies JsonSchema;
+
+export const stepSchema = {
+  type: 'object',
+  description: 'One node of the graph.',
+  examples: [{ uses: 'backup', with: { database: 'crm', repository: 'local' } }],
+  required: ['uses'],
+  additionalProperties: false,
+  properties: {
+    uses: { type: 'string', description: 'The step kind.', examples: ['backup'] },
+    with: {
+      type: 'object',
+      description: 'Settings of the kind. Values may hold ${NAME} and ${{ expressions }}.',
+      examples: [{ database: 'crm', repository: 'local' }],
+      default: {},
+      additionalProperties: true,
+    },
+    needs: {
+      type: 'array',
+      description: 'Steps that must have ended before this one starts.',
+      examples: [['dump']],
+      default: [],
+      items: { type: 'string' },
+    },
+    if: {
+      type: ['string', 'boolean'],
+      description:
+        'Condition. Default: success(), that is, all needs succeeded. always(), failure() and cancelled() ask for other cases.',
+      examples: ['${{ always() }}'],
+      'x-expected': 'a condition such as ${{ always() }}',
+    },
+    timeout: {
+      ...durationSchema,
+      description: 'One try may take this long; then the step, with all processes that it started, is ended.',
+      examples: ['30m'],
+    },
+    retry: retrySchema,
+    continueOnError: {
+      type: 'boolean',
+      description: 'When it fails, the job goes on as if it had not.',
+      examples: [true],
+      default: false,
+    },
+  },
+} as const satisfies JsonSchema;
+
+const steps = {
+  type: 'object',
+  propertyNames: identifier,
+  additionalProperties: stepSchema,
+} as const satisfies JsonSchema;
+
+export const jobSchema = {
+  type: 'object',
+  description: 'A graph of steps.',
+  examples: [{ steps: { dump: { uses: 'backup', with: { database: 'crm', repository: 'local' } } } }],
+  required: ['steps'],
+  additionalProperties: false,
+  properties: {
+    description: {
+      type: 'string',
+      description: 'Shown in listings.',
+      examples: ['Backup, rehearsal and checks'],
+    },
+    schedule: scheduleSchema,
+    timeout: {
+      ...durationSchema,
+      description: 'The whole run may take this long.',
+      examples: ['2h'],
+    },
+    concurrency: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 256,
+      description: 'How many steps may run at once. Default: as many as are ready, bounded by cores.',
+      examples: [2],
+    },
+    notify: {
+      type: 'array',
+      description: 'Notifiers that are told about runs of this job.',
+      examples: [['ops']],
+      default: [],
+      uniqueItems: true,
+      items: { type: 'string', 'x-ref': 'notifier' },
+    },
+    inputs: {
+      type: 'object',
+      description: 'Values given when the job is run; expressions read them as inputs.NAME.',
+      examples: [{ backup: { type: 'backup', default: 'latest-proven' } }],
+      default: {},
+      propertyNames: identifier,
+      additionalProperties: inputSchema,
+    },
+    steps: {
+      ...steps,
+      description: 'The steps by name; `needs` orders them, what is not ordered runs side by side.',
+      examples: [{ dump: { uses: 'backup', with: { database: 'crm', repository: 'local' } } }],
+      minProperties: 1,
+    },
+    onFailure: {
+      ...steps,
+      description:
+        "Steps that run after the others when the job has failed; they may use all the job's outputs.",
+      examples: [{ tell: { uses: 'command', with: { run: 'logger "backup failed"' } } }],
+      default: {},
+    },
+  },
+} as const satisfies JsonSchema;
+
+/** Keys that every check knows, beside the kind or inside its map. */
+export const sharedCheckSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    severity: {
+      enum: ['error', 'warn'],
+      description: 'error: a failure rejects the database. warn: it is only told.',
+      examples: ['warn'],
+    },
+    name: {
+      type: 'string',
+      minLength: 1,
+      description: 'Shown in reports; default: what the check says of itself.',
+      examples: ['no licence without seats'],
+    },
+    timeout: {
+      ...durationSchema,
+      description: 'The check is errored, never passed, when it takes longer.',
+      examples: ['30s'],
+    },
+    sample: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 1000,
+      description: 'How many offenders to show; 5 if not set.',
+      examples: [10],
+    },
+  },
+} as const satisfies JsonSchema;
+
+export const planDocumentSchema = {
+  type: 'object',
+  title: 'backplan plan',
+  description: 'Databases, where their backups go, when they run, how they are restored and what must hold.',
+  required: ['version', 'name', 'databases'],
+  additionalProperties: false,
+  'x-expected': 'a map with version, name, databases and jobs',
+  patternProperties: { '^x-': { description: 'Anything of your own, for example anchors.', examples: [{}] } },
+  properties: {
+    version: { const: 1, description: 'Version of the plan language.', examples: [1] },
+    name: { ...name, description: 'Name of the plan: in backups, logs and the journal.', examples: ['crm'] },
+    description: { type: 'string', description: 'For people.', examples: ['Backups of the CRM'] },
+    timezone: {
+      ...timezone,
+      description: 'IANA time zone of schedules and of times typed without an offset.',
+      default: 'UTC',
+    },
+    settings: { ...settingsSchema, default: {} },
+    databases: {
+      type: 'object',
+      description: 'Databases by name.',
+      examples: [{ crm: { url: '${DATABASE_URL}' } }],
+      minProperties: 1,
+      propertyNames: name,
+      additionalProperties: databaseSchema,
+    },
+    repositories: {
+      type: 'object',
+      description: 'Repositories by name.',
+      examples: [{ local: { path: './backups' } }],
+      default: {},
+      propertyNames: name,
+      additionalProperties: repositorySchema,
+    },
+    suites: {
+      type: 'object',
+      description: 'Lists of checks by name.',
+      examples: [{ basics: [{ tables: ['User'] }, { rowCount: { table: 'User', min: 1 } }] }],
+      default: {},
+      propertyNames: name,
+      additionalProperties: {
+        type: 'array',
+        description: 'Checks: one map with the kind as its key for each.',
+        examples: [[{ tables: ['User'] }]],
+        minItems: 1,
+        items: { type: 'object', additionalProperties: true },
+      },
+    },
+    notifiers: {
+      type: 'object',
+      description: 'Notifiers by name.',
+      examples: [{ ops: { webhook: '${OPS_WEBHOOK}' } }],
+      default: {},
+      propertyNames: name,
+      additionalProperties: notifierSchema,
+    },
+    jobs: {
+      type: 'object',
+      description: 'Jobs by name.',
+      examples: [{ nightly: { steps: { dump: { uses: 'backup' } } } }],
+      default: {},
+      propertyNames: name,
+      additionalProperties: jobSchema,
+    },
+  },
+} as const satisfies JsonSchema;
+
+/** A plan file after defaults were filled in. */
+export type PlanDocument = Infer<typeof planDocumentSchema>;
+export type JobDocument = Infer<typeof jobSchema>;
+export type StepDocument = Infer<typeof stepSchema>;
+export type InputDocument = Infer<typeof inputSchema>;

@@ -1,0 +1,2 @@
+/** Suggestions, for everyone inside and below `plan`. */
+export { didYouMean, listNames, suggest } from '../suggest.ts';
