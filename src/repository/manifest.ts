@@ -215,6 +215,11 @@ export const manifestSchema = {
         largeObjects: { type: 'integer' },
       },
     },
+    checksum: {
+      ...sha256,
+      description:
+        'SHA-256 of this document as compact JSON without this key: jq -cj "del(.checksum)" FILE | sha256sum.',
+    },
   },
 } as const satisfies JsonSchema & { $schema: string };
 
@@ -248,6 +253,11 @@ export const proofSchema = {
     summary: { type: 'string', examples: ['15/15 checks passed'] },
     serverVersion: { type: 'string', description: 'Where it was restored.' },
     durationMs: { type: 'integer', description: 'For restored: how long the restore took.' },
+    checksum: {
+      ...sha256,
+      description:
+        'SHA-256 of this document as compact JSON without this key: jq -cj "del(.checksum)" FILE | sha256sum.',
+    },
   },
 } as const satisfies JsonSchema & { $schema: string };
 
@@ -265,6 +275,13 @@ export interface Backup {
 /** Bytes stored. */
 export function storedSize(manifest: Manifest): number {
   return manifest.files.reduce((sum, file) => sum + file.size, 0);
+}
+
+/** True when nothing was left out on purpose. */
+export function isWhole({ manifest }: Backup): boolean {
+  return Object.values(manifest.selection).every(
+    (value) => value === undefined || (Array.isArray(value) && value.length === 0),
+  );
 }
 
 /** The newest statement of a kind, or undefined. */

@@ -35,6 +35,15 @@ export interface PartialBackup {
   abandon(): Promise<void>;
 }
 
+/**
+ * Marks on single backups that hold between processes: a run that reads or writes one has a shared lease, deleting
+ * it takes the exclusive one. The application wires them to its locks.
+ */
+export interface Leases {
+  /** Takes a lease at once or fails. Returns the release. @throws LOCKED naming the holder */
+  acquire(key: string, mode: 'exclusive' | 'shared'): Promise<() => Promise<void>>;
+}
+
 /** Something that looks like a backup but cannot be used, with the reason. Never hidden, never counted. */
 export interface BrokenBackup {
   readonly folder: string;
@@ -45,7 +54,15 @@ export interface Repository {
   readonly name: string;
   readonly storage: Storage;
   /** Starts a backup: the id is new, the folder hidden. `onFolder` is told the path BEFORE it is made, for ownership. */
-  begin(database: string, startedAt: Date, onFolder: (path: string) => void): Promise<PartialBackup>;
+  begin(
+    database: string,
+    startedAt: Date,
+    onFolder: (path: string) => void,
+    options?: {
+      /** Of a backup that is copied from another repository. Default: a new one. */
+      id?: string;
+    },
+  ): Promise<PartialBackup>;
   /** Published backups of a database (or of all), oldest first by recorded start. */
   backups(database?: string): Promise<readonly Backup[]>;
   broken(): Promise<readonly BrokenBackup[]>;
@@ -61,11 +78,16 @@ export interface Repository {
   open(
     backup: Backup,
     file: ManifestFile,
-    options: { signal: AbortSignal; onBytes?: (storedBytes: number) => void },
+    options: {
+      signal: AbortSignal;
+      onBytes?: (storedBytes: number) => void;
+      /** Yield the bytes as stored, for copies; only their own size and SHA-256 are checked then. */
+      stored?: boolean;
+    },
   ): Promise<Readable>;
   /** Adds a statement beside the manifest, atomically. */
   addProof(backup: Backup, proof: Proof): Promise<void>;
-  /** Deletes a backup so that a crash half-way leaves it hidden, never half-listed. */
+  /** Deletes a backup so that a crash half-way leaves it hidden, never half-listed. @throws LOCKED while a live run uses it */
   remove(backup: Backup): Promise<void>;
   /** Marks a backup as being read by a live run; prune leaves it alone. Returns the release. No-op on read-only storage. */
   lease(backup: Backup, run: string): Promise<() => Promise<void>>;
