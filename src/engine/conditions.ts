@@ -13,7 +13,7 @@
  *   those who need it, because what they rely on was not done. The run does not fail by that.
  */
 import { BackplanError } from '../errors.ts';
-import { evaluateCondition, mentionedSteps, type Scope } from '../plan/expressions.ts';
+import { asksForStatus, evaluateCondition, mentionedSteps, type Scope } from '../plan/expressions.ts';
 import type { Step } from '../plan/model.ts';
 import type { StepStatus } from '../runs/record.ts';
 
@@ -38,8 +38,6 @@ export type Decision =
   | { readonly run: true }
   | { readonly run: false; readonly reason: string; readonly blocked: boolean };
 
-const STATUS_FUNCTION = /\b(?:always|failure|success|cancelled)\s*\(/;
-
 export function circumstancesOf(
   ancestors: ReadonlySet<string>,
   settled: ReadonlyMap<string, Settled>,
@@ -51,7 +49,7 @@ export function circumstancesOf(
       return step !== undefined && test(step);
     });
   return {
-    failed: those(({ status, tolerated }) => (status === 'failed' || status === 'cancelled') && !tolerated),
+    failed: those(({ status, tolerated }) => status === 'failed' && !tolerated),
     blocked: those(({ blocked }) => blocked),
     stopped,
   };
@@ -67,7 +65,7 @@ export function decide(
   circumstances: Circumstances,
   jobFailed = false,
 ): Decision {
-  const implicit = step.if === undefined || !STATUS_FUNCTION.test(step.if);
+  const implicit = step.if === undefined || !asksForStatus(step.if);
   const obstacle = obstacleOf(circumstances);
   if (implicit && obstacle !== undefined) return { run: false, reason: obstacle, blocked: false };
   try {
@@ -95,7 +93,7 @@ export function survives(
   scope: Omit<Scope, 'state'>,
   stopped: 'cancelled' | 'timedOut',
 ): boolean {
-  if (step.if === undefined || !STATUS_FUNCTION.test(step.if)) return false;
+  if (step.if === undefined || !asksForStatus(step.if)) return false;
   try {
     return decide(step, scope, { failed: [], blocked: [], stopped }).run;
   } catch {

@@ -28,7 +28,7 @@ export async function paramsOf(step: Step, kind: StepKind, scope: Scope, plan: P
 /** As much of `with` as can be known before any step has run; what cannot stays as it is written. */
 export function knownBeforehand(value: unknown, scope: Scope): unknown {
   if (typeof value === 'string') {
-    if (!hasExpression(value) || mentionedSteps(value).size > 0) return value;
+    if (mentionedSteps(value).size > 0) return value;
     try {
       return evaluate(value, scope);
     } catch {
