@@ -1,5 +1,6 @@
 /** The only door to the PostgreSQL driver. */
 import { readFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
 import type { ClientConfig, Client as PgClient } from 'pg';
 import { BackplanError } from '../errors.ts';
 import { type Connection, describeConnection, isSocket } from './connection.ts';
@@ -7,7 +8,7 @@ import { type Connection, describeConnection, isSocket } from './connection.ts';
 export interface ConnectOptions {
   /** Shown in pg_stat_activity; also how a lock's holder is told. Default `backplan`. */
   readonly applicationName?: string;
-  /** Ends a running query (by pg_cancel on the socket) and closes the connection. */
+  /** Ends a running query on the server (a cancel request) and closes the connection. */
   readonly signal?: AbortSignal;
   /** Session settings, for example {statement_timeout: '60s'}. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -70,11 +71,13 @@ export async function connect(connection: Connection, options: ConnectOptions = 
   raw.on('error', () => {});
   const wrapped = wrap(raw, connection, options.signal);
   try {
-    for (const [name, value] of Object.entries(options.settings ?? {})) {
-      await raw.query('SELECT set_config($1, $2, false)', [name, value]);
-    }
+    const settings = Object.entries(options.settings ?? {});
+    const calls = settings.map((_each, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, false)`);
     const row = (
-      await raw.query("SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS pid")
+      await raw.query(
+        `SELECT ${["current_setting('server_version_num')::int AS version", 'pg_backend_pid() AS pid', ...calls].join(', ')}`,
+        settings.flat(),
+      )
     ).rows[0];
     return Object.assign(wrapped, { serverVersion: Number(row.version), backend: Number(row.pid) });
   } catch (error) {
@@ -99,16 +102,18 @@ function wrap(
   signal: AbortSignal | undefined,
 ): Client & { serverVersion: number; backend: number } {
   let closed = false;
+  let running = 0;
   const close = async () => {
     if (closed) return;
     closed = true;
     signal?.removeEventListener('abort', onAbort);
     await raw.end().catch(() => {});
   };
-  // Closing the socket makes the server cancel at its next check; there is no result to wait for any more.
+  // A server that computes does not notice a closed socket, so a running query is cancelled first.
   const onAbort = () => {
     closed = true;
-    (raw as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    if (running > 0) requestCancel(raw, connection);
+    (raw as unknown as DriverInternals).connection.stream.destroy();
   };
   signal?.addEventListener('abort', onAbort, { once: true });
   const query = async <Row extends Record<string, unknown>>(
@@ -117,6 +122,7 @@ function wrap(
     options: QueryOptions = {},
   ) => {
     signal?.throwIfAborted();
+    running++;
     try {
       const result = await raw.query({
         text: sql,
@@ -128,6 +134,8 @@ function wrap(
     } catch (error) {
       signal?.throwIfAborted();
       throw queryError(error, connection, sql);
+    } finally {
+      running--;
     }
   };
   return {
@@ -141,6 +149,35 @@ function wrap(
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** What the driver knows of the session but its types do not say. */
+interface DriverInternals {
+  readonly processID: number | null;
+  readonly secretKey: number | null;
+  readonly connection: { readonly stream: { destroy(): void } };
+}
+
+/**
+ * Asks the server to end what a session is running. Best effort: a request that does not arrive only means that
+ * the server finishes work whose result nobody reads.
+ * Source: https://www.postgresql.org/docs/current/protocol-message-formats.html (CancelRequest)
+ */
+function requestCancel(raw: PgClient, connection: Connection): void {
+  const { processID, secretKey } = raw as unknown as DriverInternals;
+  if (processID === null || secretKey === null) return;
+  const request = Buffer.alloc(16);
+  request.writeInt32BE(16, 0);
+  request.writeInt32BE(80_877_102, 4);
+  request.writeInt32BE(processID, 8);
+  request.writeInt32BE(secretKey, 12);
+  const socket = isSocket(connection)
+    ? createConnection(`${connection.host}/.s.PGSQL.${connection.port}`)
+    : createConnection(connection.port, connection.host);
+  socket.on('error', () => {});
+  socket.setTimeout(5000, () => socket.destroy());
+  socket.once('connect', () => socket.end(request));
+  socket.resume();
 }
 
 async function open(
@@ -162,7 +199,8 @@ async function open(
   const attempt = async (ssl: ClientConfig['ssl']) => {
     const client = new Client({ ...base, ssl });
     client.on('error', () => {});
-    const onAbort = () => void client.end().catch(() => {});
+    // Ending politely would wait for a server that never answers.
+    const onAbort = () => (client as unknown as DriverInternals).connection.stream.destroy();
     options.signal?.addEventListener('abort', onAbort, { once: true });
     try {
       await client.connect();
