@@ -132,9 +132,12 @@ export function recoveryJob(
     ),
     step('stage', 'restore', { ...restore, into: { staging: request.database } }, { needs: ['safety'] }),
     ...promotionSteps(promotion, staged, 'stage'),
-    ...(promotion.keepStaging
-      ? []
-      : [step('cleanup', 'drop', { staging: staged }, { needs: ['promote'], if: 'always()' })]),
+    step(
+      'cleanup',
+      promotion.keepStaging ? 'keep' : 'drop',
+      { staging: staged },
+      { needs: ['promote'], if: 'always()' },
+    ),
   ]);
 }
 

@@ -4,6 +4,7 @@ import { EXIT } from '../errors.ts';
 import type { Job, Plan } from '../plan/model.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { RunRecord } from '../runs/record.ts';
+import type { Journal } from '../runs/store.ts';
 import type { StepKind } from '../steps/step-kind.ts';
 import type { CommandContext } from './command.ts';
 import { formatError } from './output.ts';
@@ -16,7 +17,7 @@ export interface Execution {
   readonly job: Job;
   readonly inputs?: Readonly<Record<string, unknown>>;
   /** Step kinds that only the command line knows. */
-  readonly kinds?: (say: Say) => readonly StepKind[];
+  readonly kinds?: (say: Say, journal: Journal) => readonly StepKind[];
   /** Last words after the run. */
   readonly after?: (record: RunRecord) => void;
 }
@@ -39,7 +40,7 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
     journal: state.journal,
     stateDirectory: app.stateDirectory(context.globals.state),
     reporters: shown === undefined ? [] : [shown],
-    kinds: execution.kinds?.(say) ?? [],
+    kinds: execution.kinds?.(say, state.journal) ?? [],
     trigger: 'manual',
     signal: context.signal,
   });

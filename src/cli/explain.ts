@@ -6,6 +6,7 @@ import { waves } from '../plan/graph.ts';
 import type { Job, Plan, Step } from '../plan/model.ts';
 import { resolveEnvironment } from '../plan/resolve.ts';
 import { Masker } from '../secret.ts';
+import type { StepKind } from '../steps/step-kind.ts';
 import { formatDuration, formatInstant } from '../units.ts';
 import {
   type CommandContext,
@@ -148,10 +149,7 @@ async function resolveForShow(plan: Plan, job: Job): Promise<{ plan: Plan; maske
   }
 }
 
-function describe(
-  kind: { readonly summary: string; describe?(params: unknown): string } | undefined,
-  settings: unknown,
-): string {
+function describe(kind: StepKind | undefined, settings: unknown): string {
   try {
     return kind?.describe?.(settings) ?? kind?.summary ?? '';
   } catch {

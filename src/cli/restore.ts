@@ -16,6 +16,7 @@ import {
 } from './command.ts';
 import { execute } from './execute.ts';
 import { makeHold } from './hold.ts';
+import { makeKeep } from './keep.ts';
 import { durationText, positiveInteger } from './parse.ts';
 import { byName, oneOf, openPlan, repositoryFor, suitesFor } from './plan.ts';
 import { replacementFacts } from './production.ts';
@@ -142,11 +143,12 @@ function refuseContradictions(values: Values): void {
   const refuse = (message: string, hint?: string) => {
     throw new BackplanError('USAGE', message, hint === undefined ? {} : { hint });
   };
+  const partial = values.tables.length > 0 || values.schemas.length > 0 || values.only !== undefined;
   if (values.path !== undefined && values.backup !== undefined) {
     refuse('name a backup or give --path, not both');
   }
   if (values.promote) {
-    if (values.tables.length > 0 || values.schemas.length > 0 || values.only !== undefined) {
+    if (partial) {
       refuse(
         'a partial restore cannot be promoted: production would lose everything else',
         'Restore the part with --into NAME and copy what is needed from there.',
@@ -165,6 +167,12 @@ function refuseContradictions(values: Values): void {
     [values.keepStaging, '--keep-staging'],
   ] as const) {
     if (given) refuse(`${name} means nothing without --promote`);
+  }
+  if (partial && values.into === 'staging') {
+    refuse(
+      'a staging database is there to become production, so it must be whole',
+      'Restore the part with --into NAME, into a new database of that name.',
+    );
   }
   if (values.hold !== undefined && (values.into ?? 'sandbox') !== 'sandbox') {
     refuse('--hold is for sandboxes; other databases stay anyway');
@@ -227,7 +235,20 @@ async function bringBack(
     { ...request, safetyRepository },
     { database, suites, keepPrevious, keepStaging: values.keepStaging },
   );
-  return await execute(context, plan, { job });
+  return await execute(context, plan, {
+    job,
+    kinds: (_say, journal) => [makeKeep(journal)],
+    after: (record) => {
+      const kept = record.steps.find((step) => step.uses === 'keep')?.outputs?.name;
+      const promoted = record.steps.some((step) => step.name === 'promote' && step.status === 'succeeded');
+      if (typeof kept === 'string' && !promoted) printNext(context, values.plan, kept);
+    },
+  });
+}
+
+function printNext({ out }: CommandContext, plan: string, staging: string): void {
+  out.print(`  promote it:  backplan promote ${plan} ${staging}`);
+  out.print(`  or drop it:  backplan drop ${plan} ${staging}`);
 }
 
 /** @throws USAGE when the plan does not tell and nobody said --unchecked */
@@ -279,9 +300,7 @@ async function putBeside(
       const { print } = context.out;
       print();
       print(`restored into "${name}", beside ${request.database}`);
-      if (into !== 'staging') return;
-      print(`  promote it:  backplan promote ${values.plan} ${name}`);
-      print(`  or drop it:  backplan drop ${values.plan} ${name}`);
+      if (into === 'staging') printNext(context, values.plan, name);
     },
   });
 }
