@@ -2,6 +2,7 @@
  * Databases that backplan made or set aside carry a comment that says so. It is the only state about them that
  * survives a lost state folder, and the only licence to drop one.
  */
+import { compactInstant } from '../units.ts';
 import type { Client } from './client.ts';
 
 /** What a marked database is. `comment` is the database's own comment, put back when it becomes production again. */
@@ -67,4 +68,9 @@ export function derivedName(database: string, ending: string): string {
   let start = database;
   while (Buffer.byteLength(start + ending) > NAME_BYTES) start = [...start].slice(0, -1).join('');
   return start + ending;
+}
+
+/** Ending of a previous database's name: when it was replaced, and by which run, so that two swaps in one second differ. */
+export function previousEnding(at: Date, run: string): string {
+  return `_previous_${compactInstant(at)}_${run.slice(-4)}`;
 }

@@ -27,6 +27,8 @@ export interface SwapOptions {
   readonly previous: { readonly name: string; readonly marker: Extract<Marker, { previousOf: string }> };
   /** Own comment of the database that becomes production; `undefined` takes over the old production's. */
   readonly comment?: string | null;
+  /** Comment when there is no old production to take one over from. */
+  readonly fallbackComment?: string | null;
   /** Statements for the new production inside the same transaction, after the renames (settings, grants). */
   readonly carryOver?: (
     client: Client,
@@ -132,7 +134,8 @@ async function attemptSwap(
   ended += await renameUnderFire(swapper, sweeper, replacement, production);
   await options.carryOver?.(swapper, { production, previous: exists ? previous.name : undefined });
   const comments = exists ? await commentsOf(swapper, previous.name) : undefined;
-  const own = options.comment === undefined ? (comments ?? null) : options.comment;
+  const own =
+    options.comment === undefined ? ((exists ? comments : options.fallbackComment) ?? null) : options.comment;
   await swapper.query(
     `COMMENT ON DATABASE ${identifier(production)} IS ${own === null ? 'NULL' : literal(own)}`,
   );

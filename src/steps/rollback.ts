@@ -1,10 +1,16 @@
 /** `rollback`: swaps the newest kept previous database back into production. */
 import { BackplanError } from '../errors.ts';
 import { parseConnection } from '../postgres/connection.ts';
-import { derivedName, type MarkedDatabase, type Marker, markedDatabases } from '../postgres/marker.ts';
+import {
+  derivedName,
+  type MarkedDatabase,
+  type Marker,
+  markedDatabases,
+  previousEnding,
+} from '../postgres/marker.ts';
 import { connectMaintenance, swapDatabases } from '../postgres/swap.ts';
 import { durationSchema } from '../schema.ts';
-import { compactInstant, formatInstant, parseDuration } from '../units.ts';
+import { formatInstant, parseDuration } from '../units.ts';
 import { defineStep } from './step-kind.ts';
 
 export type PreviousDatabase = {
@@ -94,7 +100,7 @@ export const rollback = defineStep({
       );
     }
     const now = new Date();
-    const away = derivedName(production, `_previous_${compactInstant(now)}`);
+    const away = derivedName(production, previousEnding(now, context.run.id));
     const result = await swapDatabases({
       server,
       maintenanceDatabase: definition?.maintenanceDatabase,

@@ -1,0 +1,296 @@
+/**
+ * The composition root: hands the lists of kinds to plan and engine, wires repositories, locks, leases and recovery.
+ * The only file that knows all of them; doors (command line, later daemon) know only this one.
+ */
+import { rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { checkKinds } from './checks/index.ts';
+import { executeJob } from './engine/execute.ts';
+import { BackplanError } from './errors.ts';
+import { type Diagnostic, formatDiagnostic } from './plan/diagnostic.ts';
+import { loadPlan } from './plan/load.ts';
+import type { Job, Plan } from './plan/model.ts';
+import { resolveEnvironment } from './plan/resolve.ts';
+import { type Connection, parseConnection } from './postgres/connection.ts';
+import { parseMarker } from './postgres/marker.ts';
+import { removeSandbox } from './postgres/sandbox.ts';
+import { connectMaintenance } from './postgres/swap.ts';
+import { closeReporters, listenersOf } from './report/index.ts';
+import type { Reporter } from './report/reporter.ts';
+import { makeRunLogReporter } from './report/run-log.ts';
+import { openRepository } from './repository/open.ts';
+import type { Leases, Repository } from './repository/repository.ts';
+import { type Locks, openLocks } from './runs/lock.ts';
+import type { RunRecord, Trigger } from './runs/record.ts';
+import { type RecoveryReport, type Removers, recover } from './runs/recovery.ts';
+import { lockFile, newRunId } from './runs/run-id.ts';
+import { type Journal, openJournal } from './runs/store.ts';
+import { Masker } from './secret.ts';
+import { dropDatabase } from './steps/drop.ts';
+import { stepKinds } from './steps/index.ts';
+import type { Resource, StepKind } from './steps/step-kind.ts';
+import { localStorage } from './storage/local.ts';
+
+export interface LoadedPlan {
+  readonly plan: Plan;
+  /** Warnings only: a plan with errors is not loaded. */
+  readonly diagnostics: readonly Diagnostic[];
+  readonly source: string;
+}
+
+export interface RunOptions {
+  /** As loaded; its environment is resolved when the run starts. */
+  readonly plan: Plan;
+  readonly job: Job;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly journal: Journal;
+  readonly stateDirectory: string;
+  /** Besides the log of the run, which is always written. */
+  readonly reporters: readonly Reporter[];
+  /** Step kinds that only the caller knows, for jobs that it made itself. */
+  readonly kinds?: readonly StepKind[];
+  readonly trigger: Trigger;
+  readonly signal: AbortSignal;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly runId?: string;
+  /** Collects the secrets of the run; reporters that print may share it. */
+  readonly masker?: Masker;
+}
+
+export interface App {
+  readonly vocabulary: typeof vocabulary;
+  /** @throws PLAN_INVALID with every diagnostic in `detail`, PLAN_UNREADABLE */
+  loadPlan(file: string): Promise<LoadedPlan>;
+  stateDirectory(configured: string | undefined): string;
+  openState(directory?: string): Promise<Journal>;
+  /** @throws ENV_MISSING, INPUT_INVALID, LOCKED, JOURNAL_FAILED: nothing has happened then */
+  runJob(options: RunOptions): Promise<RunRecord>;
+  /** A repository of the plan, its path resolved. @throws ENV_MISSING, REPOSITORY_UNUSABLE */
+  repository(plan: Plan, name: string, env?: NodeJS.ProcessEnv): Promise<Repository>;
+  /** Records runs that were cut as interrupted and removes what they owned. @throws JOURNAL_FAILED */
+  recover(plan: Plan, journal: Journal, env?: NodeJS.ProcessEnv): Promise<RecoveryReport>;
+}
+
+const steps = new Map(stepKinds.map((kind) => [kind.kind, kind]));
+const checks = new Map(checkKinds.map((kind) => [kind.kind, kind]));
+const vocabulary = { steps, checks };
+
+export function createApp(): App {
+  return {
+    vocabulary,
+    loadPlan: loadValidPlan,
+    stateDirectory,
+    openState,
+    runJob,
+    repository,
+    recover: recoverRuns,
+  };
+}
+
+async function loadValidPlan(file: string): Promise<LoadedPlan> {
+  const { plan, diagnostics, source } = await loadPlan(file, vocabulary);
+  const errors = diagnostics.filter(({ severity }) => severity === 'error');
+  if (plan === undefined || errors.length > 0) {
+    throw new BackplanError(
+      'PLAN_INVALID',
+      `${file} has ${errors.length} error${errors.length === 1 ? '' : 's'}; nothing was run`,
+      {
+        detail: diagnostics.map((diagnostic) => formatDiagnostic(diagnostic, source, false)).join('\n'),
+        hint: `Mend the plan, then: backplan validate ${file}`,
+      },
+    );
+  }
+  return { plan, diagnostics, source };
+}
+
+/** `--state`, else $BACKPLAN_STATE, else the XDG state home. Source: XDG Base Directory Specification. */
+function stateDirectory(configured: string | undefined): string {
+  return resolve(
+    configured ??
+      process.env.BACKPLAN_STATE ??
+      join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'backplan'),
+  );
+}
+
+async function openState(directory?: string): Promise<Journal> {
+  return await openJournal(stateDirectory(directory));
+}
+
+async function runJob(options: RunOptions): Promise<RunRecord> {
+  const { job, journal, signal, trigger, runId = newRunId(), masker = new Masker() } = options;
+  const plan = await resolveEnvironment(options.plan, options.env ?? process.env, masker, { job });
+  const stores = new RepositoryStores(plan, { run: runId, job: job.name, plan: plan.name });
+  const databaseLocks = openLocks(lockFile(options.stateDirectory));
+  const reporters = [await makeRunLogReporter(), ...options.reporters];
+  try {
+    const record = await executeJob({
+      plan,
+      job,
+      runId,
+      inputs: options.inputs,
+      kinds: new Map([...steps, ...(options.kinds ?? []).map((kind) => [kind.kind, kind] as const)]),
+      checkKinds: checks,
+      journal,
+      locksFor: async (resource) =>
+        'repository' in resource
+          ? { locks: await stores.locks(resource.repository), key: `backups of ${resource.database}` }
+          : { locks: databaseLocks, key: databaseKey(plan, resource) },
+      connection: (database) => connectionOf(plan, database),
+      repository: (name) => stores.open(name),
+      listeners: listenersOf(reporters),
+      signal,
+      trigger,
+      masker,
+      stateDirectory: options.stateDirectory,
+    });
+    await settleOwned(record, plan, journal);
+    return record;
+  } finally {
+    await closeReporters(reporters);
+    stores.close();
+    databaseLocks.close();
+  }
+}
+
+/** A staging database is what a successful run was asked for; what a failed one leaves is removed. */
+async function settleOwned(record: RunRecord, plan: Plan, journal: Journal): Promise<void> {
+  for (const { id, thing } of journal.ownedBy(record.id)) {
+    if (thing.kind === 'stagingDatabase' && record.status === 'succeeded') {
+      journal.release(id);
+      continue;
+    }
+    try {
+      await remove(removersFor(plan), thing);
+      journal.release(id);
+    } catch {
+      // Still in the journal: the next start tries again and says what is in the way.
+    }
+  }
+}
+
+function remove(removers: Removers, thing: Parameters<Removers[keyof Removers]>[0]): Promise<void> {
+  return (removers[thing.kind] as (thing: unknown) => Promise<void>)(thing);
+}
+
+/** Database locks are about the database itself, whatever the plan calls it. */
+function databaseKey(plan: Plan, resource: Extract<Resource, { database: string }>): string {
+  const { host, port, database } = connectionOf(plan, resource.database);
+  return `database ${database} on ${host}:${port}`;
+}
+
+function connectionOf(plan: Plan, database: string): Connection {
+  const definition = plan.databases[database];
+  if (definition === undefined)
+    throw new BackplanError('DATABASE_MISSING', `the plan declares no database "${database}"`);
+  return parseConnection(definition.url);
+}
+
+/** The repositories of a run, opened once each, with the locks and leases that live beside the backups. */
+class RepositoryStores {
+  readonly #plan: Plan;
+  readonly #owner: { run: string; job: string; plan: string };
+  readonly #repositories = new Map<string, Promise<Repository>>();
+  readonly #locks = new Map<string, Locks>();
+
+  constructor(plan: Plan, owner: { run: string; job: string; plan: string }) {
+    this.#plan = plan;
+    this.#owner = owner;
+  }
+
+  open(name: string): Promise<Repository> {
+    let opened = this.#repositories.get(name);
+    if (opened === undefined) {
+      const leases: Leases = {
+        acquire: async (key, mode) => {
+          const handle = (await this.locks(name)).acquire(key, mode, this.#owner);
+          return async () => handle.release();
+        },
+      };
+      opened = Promise.resolve(openAt(this.#plan, name, leases));
+      this.#repositories.set(name, opened);
+    }
+    return opened;
+  }
+
+  async locks(name: string): Promise<Locks> {
+    let locks = this.#locks.get(name);
+    if (locks === undefined) {
+      locks = openLocks(join(pathOf(this.#plan, name), '.backplan', 'locks.sqlite'));
+      this.#locks.set(name, locks);
+    }
+    return locks;
+  }
+
+  close(): void {
+    for (const locks of this.#locks.values()) locks.close();
+  }
+}
+
+function pathOf(plan: Plan, name: string): string {
+  const definition = plan.repositories[name];
+  if (definition === undefined) {
+    throw new BackplanError('REPOSITORY_UNUSABLE', `the plan declares no repository "${name}"`);
+  }
+  return resolve(dirname(plan.file), definition.path);
+}
+
+function openAt(plan: Plan, name: string, leases?: Leases): Repository {
+  return openRepository(name, localStorage(pathOf(plan, name)), { leases });
+}
+
+async function repository(
+  plan: Plan,
+  name: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Repository> {
+  return openAt(await resolveEnvironment(plan, env, new Masker(), { repositories: [name] }), name);
+}
+
+async function recoverRuns(
+  plan: Plan,
+  journal: Journal,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<RecoveryReport> {
+  let resolved: Promise<Plan> | undefined;
+  const removers = removersFor(() => {
+    const current = resolved ?? resolveEnvironment(plan, env, new Masker());
+    resolved = current;
+    return current;
+  });
+  return await recover(journal, removers, () => {});
+}
+
+/** What removes each kind of thing that a run can leave behind. The plan is resolved only when a url is needed. */
+function removersFor(source: Plan | (() => Promise<Plan>)): Removers {
+  return {
+    folder: async ({ path }) => await rm(path, { recursive: true, force: true }),
+    sandbox: async (thing) => await removeSandbox(thing),
+    stagingDatabase: async ({ database, name }) => {
+      const plan = typeof source === 'function' ? await source() : source;
+      const definition = plan.databases[database];
+      if (definition === undefined) {
+        throw new BackplanError('DATABASE_MISSING', `${plan.file} declares no database "${database}"`, {
+          hint: 'The plan that started the run knows its server: start any command with that plan.',
+        });
+      }
+      await using client = await connectMaintenance(
+        parseConnection(definition.url),
+        definition.maintenanceDatabase,
+        {
+          applicationName: 'backplan recovery',
+        },
+      );
+      const row = await client.first<{ comment: string | null }>(
+        "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
+        [name],
+      );
+      // No row: it was never made, or it was promoted. A mark of another kind: it is not a staging database any more.
+      // A database without a mark was cut between CREATE and COMMENT; its name holds the run, so it is ours.
+      if (row === undefined) return;
+      const marker = parseMarker(row.comment);
+      if (row.comment !== null && (marker === undefined || !('stagingFor' in marker))) return;
+      await dropDatabase(client, name);
+    },
+  };
+}
