@@ -46,16 +46,15 @@ export function makeRunLocks(locksFor: LocksFor, owner: LockOwner): RunLocks {
 export function knownResources(job: Job, kinds: ReadonlyMap<string, StepKind>, scope: Scope): Resource[] {
   return [...Object.values(job.steps), ...Object.values(job.onFailure)]
     .filter((step) => !isSwitchedOff(step, scope))
-    .flatMap((step) => resourcesOf(kinds.get(step.uses), knownBeforehand(step.with, scope)))
+    .flatMap((step) => guessResources(kinds.get(step.uses), knownBeforehand(step.with, scope)))
     .filter((resource) => !hasExpression(resource));
 }
 
-/** What a step with these settings writes to. */
-export function resourcesOf(kind: StepKind | undefined, params: unknown): readonly Resource[] {
+/** Settings that still hold expressions may have a shape that the kind does not expect; it is asked again when they are complete. */
+function guessResources(kind: StepKind | undefined, params: unknown): readonly Resource[] {
   try {
     return kind?.writes?.(params) ?? [];
   } catch {
-    // Settings that still hold expressions may have a shape that the kind does not expect; asked again when complete.
     return [];
   }
 }

@@ -7,7 +7,7 @@ import type { StepKind } from '../steps/step-kind.ts';
 import { attempt } from './attempt.ts';
 import { missingOutputs, unknownKind } from './conditions.ts';
 import { makeStderrTail, makeStepView, type RunWorld, type StderrTail } from './context.ts';
-import { type RunLocks, resourcesOf } from './locking.ts';
+import type { RunLocks } from './locking.ts';
 import { plainOutputs } from './outputs.ts';
 import { paramsOf } from './params.ts';
 import { delayBefore, isRetryable } from './retry.ts';
@@ -118,7 +118,7 @@ async function tryOnce(
   try {
     const outputs = await attempt(
       async (trySignal) => {
-        await locks.take(resourcesOf(kind, params));
+        await locks.take(kind.writes?.(params) ?? []);
         view = makeStepView(world, step.name, trySignal, stderr);
         // Each try gets its own copy: a kind that changes its settings must not change the next try's.
         return plainOutputs(step.name, await kind.run(structuredClone(params), view.context));

@@ -10,7 +10,6 @@ import { lockFile } from '../../src/runs/run-id.ts';
 import { type Journal, openJournal } from '../../src/runs/store.ts';
 import { Masker } from '../../src/secret.ts';
 import type { Resource, StepContext, StepKind } from '../../src/steps/step-kind.ts';
-import { temporaryFolder } from '../helpers/database.ts';
 
 export type Work = (params: Record<string, unknown>, context: StepContext) => Promise<Outputs | undefined>;
 
@@ -43,7 +42,10 @@ export interface World {
 }
 
 /** A state folder that is removed at the end of the file. */
-export async function makeWorld(state = temporaryFolder()): Promise<World> {
+export async function makeWorld(): Promise<World> {
+  // Imported here, because programs that run without vitest use this file as well.
+  const { temporaryFolder } = await import('../helpers/database.ts');
+  const state = temporaryFolder();
   return { state, journal: await openJournal(state), locks: openLocks(lockFile(state)) };
 }
 
