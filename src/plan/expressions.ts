@@ -59,6 +59,10 @@ export function newEnvironment(): Environment {
     environment.registerOperator(`int ${operator} double`, mixed);
     environment.registerOperator(`double ${operator} int`, mixed);
   }
+  // Any value may be missing, and whether it is must be askable.
+  for (const type of ['string', 'bool', 'int', 'double', 'list', 'map']) {
+    environment.registerOperator(`${type} == null`, () => false);
+  }
   return environment;
 }
 

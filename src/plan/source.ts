@@ -5,7 +5,6 @@
  * tags, several documents and aliases that unfold without end are refused.
  * Source: https://yaml.org/spec/1.2.2/, https://yaml.org/type/merge.html
  */
-import { type FileHandle, open } from 'node:fs/promises';
 import {
   type Alias,
   type Document,
@@ -17,7 +16,6 @@ import {
   parseDocument,
   type YAMLMap,
 } from 'yaml';
-import { BackplanError } from '../errors.ts';
 import { suggest } from '../suggest.ts';
 import { syntaxProblem } from './yaml-errors.ts';
 
@@ -59,83 +57,9 @@ export interface PlanSource {
   written(path: Path): string | undefined;
 }
 
-/** Bytes. A plan of 500 lines has about 25 kB. */
-const MAX_BYTES = 1_048_576;
 /** Values after aliases were unfolded. */
 const MAX_VALUES = 200_000;
 const MAX_DEPTH = 64;
-
-/**
- * Reads a plan file as text.
- * @throws PLAN_UNREADABLE when it is missing, not a file, too big, or not UTF-8 text
- */
-export async function readPlanText(file: string): Promise<string> {
-  const unreadable = (message: string, hint: string, cause?: unknown) =>
-    new BackplanError('PLAN_UNREADABLE', `${file}: ${message}`, { hint, cause });
-  let bytes: Buffer;
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(file, 'r');
-    if ((await handle.stat()).isDirectory()) {
-      throw unreadable('is a folder, not a plan file', 'Name the YAML file inside it.');
-    }
-    bytes = await readAtMost(handle, MAX_BYTES + 1);
-  } catch (error) {
-    if (error instanceof BackplanError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw unreadable('no such file', 'Check the path; it is relative to the current folder.', error);
-    }
-    if (code === 'EACCES' || code === 'EPERM') {
-      throw unreadable('may not be read', 'Give the user that runs backplan read permission.', error);
-    }
-    throw unreadable(`cannot be read (${(error as Error).message})`, 'Check the file and its disk.', error);
-  } finally {
-    await handle?.close();
-  }
-  if (bytes.length > MAX_BYTES) {
-    throw unreadable(
-      'is bigger than 1 MB, too big for a plan',
-      'Is it the right file? A plan of many databases can be split into several files.',
-    );
-  }
-  const first = bytes.subarray(0, 2).toString('latin1');
-  if (first === '\xff\xfe' || first === '\xfe\xff') {
-    throw unreadable('is UTF-16 text', 'Save it as UTF-8.');
-  }
-  const zero = bytes.indexOf(0);
-  if (zero !== -1) throw unreadable('is a binary file, not a plan', 'Is it the right file?');
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    const line = firstBadLine(bytes);
-    throw unreadable(`is not UTF-8 text (line ${line})`, 'Save it as UTF-8.', cause);
-  }
-}
-
-async function readAtMost(handle: FileHandle, limit: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(limit);
-  let length = 0;
-  while (length < limit) {
-    const { bytesRead } = await handle.read(buffer, length, limit - length, null);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  return buffer.subarray(0, length);
-}
-
-function firstBadLine(bytes: Buffer): number {
-  const lines = bytes.toString('latin1').split('\n');
-  const bad = lines.findIndex((line) => {
-    try {
-      new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(line, 'latin1'));
-      return false;
-    } catch {
-      return true;
-    }
-  });
-  return bad + 1;
-}
 
 /** What is remembered of a place: offsets of its key and its value in the text. */
 interface Place {

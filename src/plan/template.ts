@@ -204,6 +204,24 @@ export function hasExpression(value: unknown): boolean {
   return value !== null && typeof value === 'object' && Object.values(value).some(hasExpression);
 }
 
+/** The expression of an `if`, with or without `${{ }}` around it; undefined when it is not exactly one. */
+export function conditionSource(condition: string): { source: string; start: number } | undefined {
+  const { parts, problems } = parseTemplate(condition);
+  const [first] = parts;
+  if (problems.length > 0) return undefined;
+  if (parts.length === 1 && first?.kind === 'expression')
+    return { source: first.source, start: first.sourceStart };
+  if (parts.length === 1 && first?.kind === 'text' && !condition.includes('${')) {
+    return { source: condition.trim(), start: condition.length - condition.trimStart().length };
+  }
+  // Spaces around the one expression do no harm.
+  const spoken = parts.filter((part) => part.kind !== 'text' || part.text.trim() !== '');
+  const [only] = spoken;
+  return spoken.length === 1 && only?.kind === 'expression'
+    ? { source: only.source, start: only.sourceStart }
+    : undefined;
+}
+
 /**
  * Parts whose variables were replaced by text → a text that `parseTemplate` reads back as the same text and the
  * same expressions, whatever the variables held: a value from outside never becomes an expression.

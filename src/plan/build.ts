@@ -1,0 +1,137 @@
+/** A checked plan document → the plan as everyone else knows it. */
+import { parseDuration } from '../units.ts';
+import type {
+  CheckDefinition,
+  InputDefinition,
+  Job,
+  NotifierDefinition,
+  Plan,
+  Schedule,
+  Settings,
+  Step,
+} from './model.ts';
+import type { InputDocument, JobDocument, PlanDocument, StepDocument } from './schema.ts';
+import type { PlanSource } from './source.ts';
+import type { CheckEntry, Structure } from './structure.ts';
+import { conditionSource } from './template.ts';
+
+/**
+ * Pure and total: of a document with errors it makes as much of a plan as there is, for rules that look at the whole.
+ * @param file absolute path of the plan file
+ */
+export function buildPlan(file: string, structure: Structure, source: PlanSource): Plan {
+  const { document, checks } = structure;
+  return {
+    file,
+    name: document.name ?? '',
+    ...(document.description === undefined ? {} : { description: document.description }),
+    timezone: document.timezone,
+    settings: buildSettings(document.settings),
+    databases: mapValues(document.databases ?? {}, (database, name) => ({ name, ...database })),
+    repositories: mapValues(document.repositories, (repository, name) => ({ name, ...repository })),
+    suites: mapValues(document.suites, (_list, suite) =>
+      checks.filter((check) => check.suite === suite).map((check) => buildCheck(check, source)),
+    ),
+    notifiers: mapValues(document.notifiers, (notifier, name): NotifierDefinition => ({ name, ...notifier })),
+    jobs: mapValues(document.jobs, (job, name) => buildJob(name, job, source)),
+  };
+}
+
+function buildSettings(settings: PlanDocument['settings']): Settings {
+  const { binDirectories, sandbox, scratchDirectory } = settings;
+  return {
+    binDirectories,
+    sandbox: { ...sandbox, parameters: mapValues(sandbox.parameters, String) },
+    ...(scratchDirectory === undefined ? {} : { scratchDirectory }),
+  };
+}
+
+function buildCheck({ kind, with: params, shared, path }: CheckEntry, source: PlanSource): CheckDefinition {
+  const { line, column } = source.keySpan(path);
+  return {
+    kind,
+    with: params,
+    ...(Object.keys(shared).length === 0 ? {} : { shared }),
+    position: { line, column },
+  };
+}
+
+function buildJob(name: string, job: JobDocument, source: PlanSource): Job {
+  const { description, schedule, timeout, concurrency, notify, inputs, steps, onFailure } = job;
+  const milliseconds = duration(timeout);
+  const build = (group: 'steps' | 'onFailure') => (step: StepDocument, key: string) => {
+    const { line, column } = source.keySpan(['jobs', name, group, key]);
+    return buildStep(key, step, { line, column });
+  };
+  return {
+    name,
+    ...(description === undefined ? {} : { description }),
+    ...(schedule === undefined ? {} : { schedule: schedule satisfies Schedule }),
+    ...(milliseconds === undefined ? {} : { timeout: milliseconds }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+    notify,
+    inputs: mapValues(inputs, buildInput),
+    steps: mapValues(steps ?? {}, build('steps')),
+    onFailure: mapValues(onFailure, build('onFailure')),
+  };
+}
+
+function buildInput(input: InputDocument, name: string): InputDefinition {
+  return { name, ...input };
+}
+
+function buildStep(name: string, step: StepDocument, position: { line: number; column: number }): Step {
+  const { uses, with: settings, needs, if: condition, timeout, retry, continueOnError } = step;
+  const milliseconds = duration(timeout);
+  const expression = conditionOf(condition);
+  return {
+    name,
+    uses: uses ?? '',
+    with: settings,
+    needs: [...new Set(needs)],
+    ...(expression === undefined ? {} : { if: expression }),
+    ...(milliseconds === undefined ? {} : { timeout: milliseconds }),
+    ...(retry === undefined
+      ? {}
+      : {
+          retry: {
+            attempts: retry.attempts,
+            backoff: duration(retry.backoff) ?? 0,
+            maxDelay: duration(retry.maxDelay) ?? 0,
+          },
+        }),
+    continueOnError,
+    position,
+  };
+}
+
+function conditionOf(condition: string | boolean | undefined): string | undefined {
+  if (condition === undefined || typeof condition === 'boolean')
+    return condition === undefined ? undefined : String(condition);
+  return conditionSource(condition)?.source ?? condition;
+}
+
+/** Milliseconds; undefined for what is no duration, which validation has reported. */
+function duration(text: string | undefined): number | undefined {
+  try {
+    return text === undefined ? undefined : parseDuration(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function mapValues<T, R>(
+  record: Readonly<Record<string, T>>,
+  map: (value: T, key: string) => R,
+): Record<string, R> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
+}
+
+/** Makes plain data read-only, all the way down. */
+export function deepFreeze<T>(value: T): T {
+  if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const item of Object.values(value)) deepFreeze(item);
+  }
+  return value;
+}
