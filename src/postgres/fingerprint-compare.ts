@@ -1,0 +1,299 @@
+/** Holding a database against the fingerprint of a backup. */
+import { BackplanError } from '../errors.ts';
+import type { Fingerprint, TableFingerprint } from '../repository/manifest.ts';
+import type { Progress } from '../runs/record.ts';
+import { type Client, identifier } from './client.ts';
+import { loadColumns } from './columns.ts';
+import { type DataTable, listDataTables, listSequences, nameTest } from './data-tables.ts';
+import { countLargeObjects, countRows, measureTable, readSequences } from './fingerprint.ts';
+import { hasLane, LANE_VERSION, ROW_LANE } from './lanes.ts';
+import { showName } from './object-name.ts';
+import { beginSnapshot } from './snapshot.ts';
+
+export type DifferenceKind =
+  | 'tableMissing'
+  | 'tableExtra'
+  | 'rows'
+  | 'content'
+  | 'columns'
+  | 'sequence'
+  | 'largeObjects';
+
+/** One thing that is not as the backup says. */
+export interface Difference {
+  readonly kind: DifferenceKind;
+  /** The table or sequence, quoted; absent for large objects. */
+  readonly object?: string;
+  /** One line. */
+  readonly message: string;
+  readonly columns?: readonly string[];
+  readonly expected?: string;
+  readonly actual?: string;
+}
+
+export interface Comparison {
+  readonly differences: readonly Difference[];
+  /** Tables whose rows were counted. */
+  readonly tables: number;
+  /** Tables whose content was hashed. */
+  readonly content: number;
+  readonly sequences: number;
+  /** Tables whose content the backup knows but this database would not tell. */
+  readonly unread: readonly { readonly object: string; readonly reason: string }[];
+}
+
+export interface CompareOptions {
+  /** Tables that may differ, as the plan writes names. */
+  readonly except?: readonly string[];
+  /** Tables that the fingerprint does not know are a difference. Only right when the backup is whole. Default true. */
+  readonly extras?: boolean;
+  /** The fingerprint was taken on a standby, which cannot read unlogged tables. */
+  readonly ignoreUnlogged?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/**
+ * Measures the database in a snapshot of its own and lists what differs. The client must not be in a transaction.
+ * @throws CHECKS_INCONCLUSIVE when the fingerprint says nothing or was made by rules unknown here; QUERY_FAILED
+ */
+export async function compareFingerprint(
+  client: Client,
+  fingerprint: Fingerprint,
+  options: CompareOptions = {},
+): Promise<Comparison> {
+  if (fingerprint.kind === 'none') {
+    throw new BackplanError('CHECKS_INCONCLUSIVE', 'the backup has no fingerprint to compare with', {
+      hint: 'Set fingerprint: content (or counts) in the backup step; it counts for backups made from then on.',
+    });
+  }
+  if (fingerprint.kind === 'content' && fingerprint.laneVersion !== LANE_VERSION) {
+    throw new BackplanError(
+      'CHECKS_INCONCLUSIVE',
+      `the fingerprint was made by lane version ${fingerprint.laneVersion}, this backplan knows ${LANE_VERSION}`,
+      { hint: 'Use a version of backplan that is at least as new as the one that made the backup.' },
+    );
+  }
+  await beginSnapshot(client);
+  try {
+    return await compare(client, fingerprint, options);
+  } finally {
+    await client.query('ROLLBACK').catch(() => {});
+  }
+}
+
+async function compare(
+  client: Client,
+  fingerprint: Fingerprint,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const present = await listDataTables(client);
+  const all = [
+    ...fingerprint.tables.map(({ schema, table }) => ({ schema, name: table })),
+    ...present.map(({ schema, table }) => ({ schema, name: table })),
+  ];
+  const exceptions = (options.except ?? []).map((text) => nameTest(text, all));
+  const excepted = (schema: string, name: string) => exceptions.some((test) => test({ schema, name }));
+
+  const differences: Difference[] = [];
+  const unread: { object: string; reason: string }[] = [];
+  const expected = fingerprint.tables.filter(({ schema, table }) => !excepted(schema, table));
+  const found = await findTables(client, present, expected);
+  const contents = expected.filter((table) => table.lanes !== undefined && found.has(table));
+  const counted = expected.filter((table) => table.lanes === undefined && found.has(table));
+  const columns = await loadColumns(
+    client,
+    contents.map((table) => found.get(table)?.oid).filter((oid) => oid !== undefined),
+  );
+  const counts = await countRows(
+    client,
+    counted.map((table) => found.get(table)).filter((table) => table !== undefined),
+  );
+  let done = 0;
+  for (const table of expected) {
+    const actual = found.get(table);
+    const object = showName({ schema: table.schema, name: table.table });
+    if (actual === undefined) {
+      differences.push({ kind: 'tableMissing', object, message: `table ${object} is missing` });
+    } else if (table.lanes === undefined) {
+      differences.push(...compareRows(object, table.rows, counts[counted.indexOf(table)] ?? 0));
+    } else {
+      const own = columns.get(actual.oid) ?? [];
+      // The seed of the source: with a lost or changed primary key the sums would differ for no other reason.
+      const seed = (table.seed ?? []).filter((name) =>
+        own.some((column) => column.name === name && hasLane(column)),
+      );
+      const onSkipped = (_table: string, reason: string) => unread.push({ object, reason });
+      const measured = await measureTable(client, actual, own, seed, { onSkipped });
+      differences.push(
+        ...(measured.lanes === undefined
+          ? compareRows(object, table.rows, measured.rows)
+          : compareLanes(object, table, measured)),
+      );
+    }
+    done += 1;
+    options.onProgress?.({ done, total: expected.length, unit: 'objects', note: table.table });
+  }
+  if (options.extras !== false) {
+    const known = new Set(fingerprint.tables.map(key));
+    const skip = (table: DataTable) => table.unlogged && options.ignoreUnlogged === true;
+    for (const table of present) {
+      if (known.has(key(table)) || excepted(table.schema, table.table) || skip(table)) continue;
+      const object = showName({ schema: table.schema, name: table.table });
+      differences.push({ kind: 'tableExtra', object, message: `table ${object} is not in the backup` });
+    }
+  }
+  const sequences = (fingerprint.sequences ?? []).filter(({ schema, name }) => !excepted(schema, name));
+  differences.push(...(await compareSequences(client, sequences)));
+  if (fingerprint.largeObjects !== undefined) {
+    const actual = await countLargeObjects(client);
+    if (actual !== fingerprint.largeObjects) {
+      differences.push({
+        kind: 'largeObjects',
+        message: `${actual} large objects, ${fingerprint.largeObjects} in the backup`,
+        expected: String(fingerprint.largeObjects),
+        actual: String(actual),
+      });
+    }
+  }
+  return {
+    differences,
+    tables: found.size,
+    content: contents.length - unread.length,
+    sequences: sequences.length,
+    unread,
+  };
+}
+
+/** Each table of the fingerprint as it is here; single partitions are looked up too. */
+async function findTables(
+  client: Client,
+  present: readonly DataTable[],
+  expected: readonly TableFingerprint[],
+): Promise<Map<TableFingerprint, DataTable>> {
+  const byName = new Map(present.map((table) => [key(table), table]));
+  const others = expected.filter((table) => !byName.has(key(table)));
+  if (others.length > 0) {
+    const rows = await client.query<{ oid: number; schema: string; name: string; kind: string }>(
+      `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       JOIN unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS w(schema, name)
+         ON w.schema = n.nspname AND w.name = c.relname
+       WHERE c.relkind IN ('r', 'p')`,
+      [others.map((table) => table.schema), others.map((table) => table.table)],
+    );
+    for (const { oid, schema, name, kind } of rows) {
+      const sql = `${identifier(schema)}.${identifier(name)}`;
+      const from = kind === 'r' ? `ONLY ${sql}` : sql;
+      byName.set(key({ schema, table: name }), { oid, schema, table: name, from, key: [], unlogged: false });
+    }
+  }
+  return new Map(
+    expected.flatMap((table) => {
+      const found = byName.get(key(table));
+      return found === undefined ? [] : [[table, found] as const];
+    }),
+  );
+}
+
+function key(table: { readonly schema: string; readonly table: string }): string {
+  return `${identifier(table.schema)}.${identifier(table.table)}`;
+}
+
+function compareRows(object: string, expected: number, actual: number): Difference[] {
+  if (expected === actual) return [];
+  const by = Math.abs(expected - actual);
+  return [
+    {
+      kind: 'rows',
+      object,
+      message: `${object} has ${actual} row${actual === 1 ? '' : 's'}, ${expected} in the backup: ${by} ${actual < expected ? 'missing' : 'more'}`,
+      expected: String(expected),
+      actual: String(actual),
+    },
+  ];
+}
+
+function compareLanes(object: string, expected: TableFingerprint, actual: TableFingerprint): Difference[] {
+  const rows = compareRows(object, expected.rows, actual.rows);
+  // With other rows every sum differs; that says nothing more.
+  if (rows.length > 0) return rows;
+  const [was, is] = [expected.lanes ?? {}, actual.lanes ?? {}];
+  const names = (lanes: Readonly<Record<string, string>>) =>
+    Object.keys(lanes).filter((name) => name !== ROW_LANE);
+  const gone = names(was).filter((name) => !Object.hasOwn(is, name));
+  const added = names(is).filter((name) => !Object.hasOwn(was, name));
+  const changed = names(was).filter((name) => Object.hasOwn(is, name) && was[name] !== is[name]);
+  const differences: Difference[] = [];
+  if (gone.length + added.length > 0) {
+    const parts = [
+      gone.length === 0 ? undefined : `column ${gone.map(identifier).join(', ')} is missing`,
+      added.length === 0 ? undefined : `column ${added.map(identifier).join(', ')} is not in the backup`,
+    ].filter((part) => part !== undefined);
+    differences.push({
+      kind: 'columns',
+      object,
+      message: `${object}: ${parts.join('; ')}`,
+      columns: [...gone, ...added],
+    });
+  }
+  const keys = expected.seed ?? [];
+  const changedKeys = keys.filter((name) => changed.includes(name) || gone.includes(name));
+  const content = changedKeys.length > 0 ? changedKeys : changed;
+  if (content.length > 0) {
+    const what = content.map((name) => `${object}.${identifier(name)}`).join(', ');
+    differences.push({
+      kind: 'content',
+      object,
+      message:
+        changedKeys.length > 0
+          ? `the keys in ${what} differ: other rows, or rows under other keys`
+          : `the content of ${what} differs`,
+      columns: content,
+    });
+  } else if (differences.length === 0 && keys.length === 0 && was[ROW_LANE] !== is[ROW_LANE]) {
+    differences.push({
+      kind: 'content',
+      object,
+      message: `${object} holds the same values in every column, but in other rows`,
+      columns: [],
+    });
+  }
+  return differences;
+}
+
+async function compareSequences(
+  client: Client,
+  expected: NonNullable<Fingerprint['sequences']>,
+): Promise<Difference[]> {
+  const present = await listSequences(client);
+  const named = (sequence: { readonly schema: string; readonly name: string }) =>
+    key({ schema: sequence.schema, table: sequence.name });
+  const known = new Map(present.map((sequence) => [named(sequence), sequence]));
+  const wanted = expected.filter((sequence) => known.has(named(sequence)));
+  const read = await readSequences(
+    client,
+    wanted.map((sequence) => known.get(named(sequence))).filter((sequence) => sequence !== undefined),
+  );
+  const actual = new Map(read.map((sequence) => [named(sequence), sequence]));
+  return expected.flatMap((was): Difference[] => {
+    const is = actual.get(named(was));
+    const object = showName(was);
+    if (is === undefined) return [{ kind: 'sequence', object, message: `sequence ${object} is missing` }];
+    const [from, to] = [BigInt(was.lastValue), BigInt(is.lastValue)];
+    const descending = known.get(named(was))?.increment.startsWith('-') === true;
+    const behind = (descending ? to > from : to < from) || (to === from && was.isCalled && !is.isCalled);
+    if (!behind) return [];
+    // It would hand out values that are taken.
+    const state = (last: bigint, called: boolean) => `${last}${called ? '' : ' (not yet used)'}`;
+    return [
+      {
+        kind: 'sequence',
+        object,
+        message: `sequence ${object} stands at ${state(to, is.isCalled)}, in the backup at ${state(from, was.isCalled)}: it is behind`,
+        expected: was.lastValue,
+        actual: is.lastValue,
+      },
+    ];
+  });
+}
