@@ -79,7 +79,8 @@ export async function schemaVersion(
   onProblem: (message: string) => void,
 ): Promise<string | null> {
   if (definition === undefined) return null;
-  await client.query('SAVEPOINT backplan_schema_version');
+  // The caller's snapshot has an empty search_path; the plan's query is written for the usual one.
+  await client.query('SAVEPOINT backplan_schema_version; SET LOCAL search_path TO DEFAULT');
   try {
     const query = typeof definition === 'string' ? await presetQuery(client, definition) : definition.sql;
     if (query === undefined) return null;
