@@ -1,6 +1,7 @@
 /** Commands → parser: arguments, options, help and usage errors are made from the data that each command carries. */
-import { Argument, Command as Commander, CommanderError, Option } from 'commander';
+import { Argument, Command as Commander, CommanderError, Help, Option } from 'commander';
 import { BackplanError, EXIT, type ExitCode } from '../errors.ts';
+import { didYouMean } from '../suggest.ts';
 import type { Command, CommandGroup, Globals, OptionSpec } from './command.ts';
 
 export interface Invocation {
@@ -11,6 +12,8 @@ export interface Invocation {
 }
 
 const GROUPS: readonly CommandGroup[] = ['Plans', 'Runs', 'At 3 a.m.', 'Set-up'];
+
+const GLOBAL_OPTIONS_HEADING = 'Options for every command:';
 
 const EXIT_MEANINGS: Readonly<Record<ExitCode, string>> = {
   [EXIT.success]: 'success',
@@ -36,9 +39,17 @@ export function makeProgram(
     .usage('COMMAND [options]')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
-    .helpCommand('help [command]', 'show help of a command')
+    .addHelpCommand(
+      new Commander('help').argument('[COMMAND]').description('show help of a command').helpGroup('Set-up:'),
+    )
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true, sortSubcommands: false, commandUsage: usageOf })
+    .configureHelp({
+      showGlobalOptions: true,
+      sortSubcommands: false,
+      commandUsage: usageOf,
+      subcommandTerm: termOf,
+      formatHelp,
+    })
     // Usage errors are thrown and reported like every other error.
     .configureOutput({ writeErr: () => {}, outputError: () => {} });
   addGlobalOptions(program);
@@ -46,7 +57,6 @@ export function makeProgram(
     program.commandsGroup(`${group}:`);
     for (const command of commands.filter((each) => each.group === group)) addCommand(program, command, at);
   }
-  program.commandsGroup('Other:');
   program.addHelpText('after', rootHelp());
   return program;
 }
@@ -64,13 +74,13 @@ export function parseLine(program: Commander, args: readonly string[]): void {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return;
-    throw usageError(error, args);
+    throw error.code === 'commander.help' ? unknownTopic(program, args) : usageError(error, args);
   }
 }
 
 function addGlobalOptions(program: Commander): void {
   program
-    .optionsGroup('Options for every command:')
+    .optionsGroup(GLOBAL_OPTIONS_HEADING)
     .addOption(
       new Option(
         '--state <folder>',
@@ -171,14 +181,29 @@ function screaming(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
-/** `backplan run PLAN JOB [options]`: required arguments bare, optional ones in brackets. */
+/** `backplan run PLAN JOB [options]`. */
 function usageOf(command: Commander): string {
-  if (command.parent === null) return `backplan ${command.usage()}`;
+  return command.parent === null ? `backplan ${command.usage()}` : `backplan ${termOf(command)} [options]`;
+}
+
+/** `run PLAN JOB`: required arguments bare, optional ones in brackets. */
+function termOf(command: Commander): string {
   const words = command.registeredArguments.map((argument) => {
     const name = `${argument.name()}${argument.variadic ? '…' : ''}`;
     return argument.required ? name : `[${name}]`;
   });
-  return ['backplan', command.name(), ...words, '[options]'].join(' ');
+  return [command.name(), ...words].join(' ');
+}
+
+/** The commands come before the options: they are what is looked for. */
+function formatHelp(command: Commander, helper: Help): string {
+  const text = Help.prototype.formatHelp
+    .call(helper, command, helper)
+    .replace('\nGlobal Options:\n', `\n${GLOBAL_OPTIONS_HEADING}\n`);
+  if (command.parent !== null) return text;
+  const isOptions = (section: string) => section.startsWith('Options');
+  const sections = text.trimEnd().split('\n\n');
+  return `${[...sections.filter((each) => !isOptions(each)), ...sections.filter(isOptions)].join('\n\n')}\n`;
 }
 
 function commandHelp(command: Command): string {
@@ -213,6 +238,15 @@ function rootHelp(): string {
     '',
     '`backplan help COMMAND` shows arguments, options and examples of one.',
   ].join('\n');
+}
+
+/** `help NOPE`. */
+function unknownTopic(program: Commander, args: readonly string[]): BackplanError {
+  const topic = args.filter((word) => !word.startsWith('-'))[1] ?? '';
+  const names = program.commands.map((command) => command.name());
+  return new BackplanError('USAGE', `unknown command "${topic}"${didYouMean(topic, names)}`, {
+    hint: '`backplan --help` lists the commands.',
+  });
 }
 
 /** Commander's words → one sentence and a hint. */

@@ -1,8 +1,8 @@
 /** `validate`: everything that is wrong with plan files, with file, line and column; then what their jobs look like. */
-import { EXIT } from '../errors.ts';
+import { BackplanError, EXIT } from '../errors.ts';
 import { type Diagnostic, formatDiagnostic } from '../plan/diagnostic.ts';
 import { waves } from '../plan/graph.ts';
-import { loadPlan } from '../plan/load.ts';
+import { loadPlan, type Vocabulary } from '../plan/load.ts';
 import type { Job, Plan } from '../plan/model.ts';
 import { defineCommand, manyArguments } from './command.ts';
 import type { ValidationListing } from './listing-schemas.ts';
@@ -34,7 +34,7 @@ export const validate = defineCommand({
     const { out } = context;
     const app = await context.app();
     const results: Result[] = [];
-    for (const file of plans) results.push({ file, ...(await loadPlan(file, app.vocabulary)) });
+    for (const file of plans) results.push(await read(file, app.vocabulary));
     const valid = results.every(({ diagnostics }) => !diagnostics.some(isError));
     out.document({ valid, plans: results.map(toJson) } satisfies ValidationListing);
     for (const [index, result] of results.entries()) {
@@ -44,6 +44,26 @@ export const validate = defineCommand({
     return valid ? EXIT.success : EXIT.invalidPlan;
   },
 });
+
+/** A file that cannot be read must not hide what is wrong with the others. */
+async function read(file: string, vocabulary: Vocabulary): Promise<Result> {
+  try {
+    return { file, ...(await loadPlan(file, vocabulary)) };
+  } catch (error) {
+    if (!(error instanceof BackplanError) || error.code !== 'PLAN_UNREADABLE') throw error;
+    const { message, hint } = error;
+    const diagnostic: Diagnostic = {
+      severity: 'error',
+      file,
+      line: 1,
+      column: 1,
+      path: '',
+      message: message.replace(/^[^:]*: /, ''),
+      ...(hint === undefined ? {} : { hint }),
+    };
+    return { file, diagnostics: [diagnostic], source: '' };
+  }
+}
 
 function isError({ severity }: Diagnostic): boolean {
   return severity === 'error';

@@ -48,6 +48,7 @@ describe('usage errors end with exit code 2, on stderr, with a hint and without 
   it.each([
     [['valdate', 'x.yaml'], 'unknown command "valdate"', 'Did you mean validate?'],
     [['validate', '--outptu', 'json', 'x.yaml'], 'unknown option "--outptu"', 'Did you mean --output?'],
+    [['help', 'restor'], 'unknown command "restor"', '`backplan --help`'],
     [['validate'], 'missing required argument "PLANS"', '`backplan validate --help`'],
     [['run', 'a.yaml', 'b', 'c'], 'too many arguments for "run"', '`backplan run --help`'],
     [['runs', 'a.yaml', '--limit', 'many'], '"many" is not a positive whole number', ''],
