@@ -37,6 +37,10 @@ export interface PlainFacts {
 export interface PlainOptions {
   /** Settings that the server does not know: `SET name = …` is left out. */
   readonly unknownSettings?: ReadonlySet<string>;
+  /** Leave out ALTER … OWNER TO. */
+  readonly noOwner?: boolean;
+  /** Leave out grants and default privileges. */
+  readonly noPrivileges?: boolean;
 }
 
 const [QUOTE, DOUBLE, DASH, SLASH, STAR, DOLLAR, SEMICOLON, BACKSLASH, NEWLINE] = [
@@ -72,7 +76,7 @@ export class PlainScript {
     tables: 0,
     statements: 0,
   };
-  readonly #unknownSettings: ReadonlySet<string>;
+  readonly #options: PlainOptions;
   #state: State = { in: 'sql' };
   /** Bytes not yet given out; a statement starts at `#start`, the scan stands at `#at`. */
   #buffer: Buffer = Buffer.alloc(0);
@@ -86,7 +90,7 @@ export class PlainScript {
   #lineStart = true;
 
   constructor(options: PlainOptions = {}) {
-    this.#unknownSettings = options.unknownSettings ?? new Set();
+    this.#options = options;
   }
 
   async *filter(source: Readable): AsyncGenerator<Buffer> {
@@ -372,8 +376,15 @@ export class PlainScript {
       if (/^CREATE/i.test(databaseLevel)) facts.createDatabase ??= text;
       const [verb = ''] = databaseLevel.split(/\s/);
       this.#leaveOut(this.#start, until, `${verb.toUpperCase()} … DATABASE`);
-    } else if (setting !== undefined && this.#unknownSettings.has(setting.toLowerCase())) {
+    } else if (setting !== undefined && this.#options.unknownSettings?.has(setting.toLowerCase())) {
       this.#leaveOut(this.#start, until, `SET ${setting}`);
+    } else if (this.#options.noOwner === true && /^ALTER\b[\s\S]*\bOWNER TO\b[^;']*;$/i.test(text)) {
+      this.#leaveOut(this.#start, until, 'OWNER TO');
+    } else if (
+      this.#options.noPrivileges === true &&
+      /^(GRANT|REVOKE|ALTER\s+DEFAULT\s+PRIVILEGES)\b/i.test(head)
+    ) {
+      this.#leaveOut(this.#start, until, 'GRANT, REVOKE');
     }
     for (const role of rolesIn(text.slice(0, 20_000))) facts.roles.add(role);
   }
