@@ -1,9 +1,10 @@
 /** Every step kind. Adding one touches its own file and this list. */
 import { backup } from './backup.ts';
+import { check } from './check.ts';
 import { command } from './command.ts';
 import { drop } from './drop.ts';
 import { promote } from './promote.ts';
 import { rollback } from './rollback.ts';
 import type { StepKind } from './step-kind.ts';
 
-export const stepKinds: readonly StepKind[] = [backup, promote, rollback, drop, command];
+export const stepKinds: readonly StepKind[] = [backup, check, promote, rollback, drop, command];
