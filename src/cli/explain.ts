@@ -1,10 +1,8 @@
 /** `explain`: what the jobs of a plan would do, without doing it. */
 import { EXIT, toBackplanError } from '../errors.ts';
-import { nextFirings } from '../plan/cron.ts';
-import { hasExpression } from '../plan/expressions.ts';
 import { waves } from '../plan/graph.ts';
 import type { Job, Plan, Step } from '../plan/model.ts';
-import { resolveEnvironment } from '../plan/resolve.ts';
+import { hasExpression } from '../plan/template.ts';
 import { Masker } from '../secret.ts';
 import type { StepKind } from '../steps/step-kind.ts';
 import { formatDuration, formatInstant } from '../units.ts';
@@ -123,13 +121,7 @@ async function explainJob(
             ...(schedule.catchUp === undefined ? {} : { catchUp: schedule.catchUp }),
           },
         }),
-    firings:
-      schedule === undefined
-        ? []
-        : (await nextFirings(schedule.cron, zone, new Date(), firings)).map((at) => ({
-            utc: formatInstant(at),
-            local: localTime(at, zone),
-          })),
+    firings: schedule === undefined ? [] : await nextTimes(schedule.cron, zone, firings),
     waves: [...waves(job), ...waves({ ...job, steps: job.onFailure })].map((wave) => [...wave]),
     steps: [
       ...Object.values(shown.steps).map((step) => explainStep(step, false)),
@@ -139,8 +131,15 @@ async function explainJob(
   };
 }
 
+async function nextTimes(cron: string, zone: string, count: number): Promise<JobExplanation['firings']> {
+  const { nextFirings } = await import('../plan/cron.ts');
+  const firings = await nextFirings(cron, zone, new Date(), count);
+  return firings.map((at) => ({ utc: formatInstant(at), local: localTime(at, zone) }));
+}
+
 /** The environment where it is set; a job can be explained on a machine that has none of it. */
 async function resolveForShow(plan: Plan, job: Job): Promise<{ plan: Plan; masker: Masker }> {
+  const { resolveEnvironment } = await import('../plan/resolve.ts');
   const masker = new Masker();
   try {
     return { plan: await resolveEnvironment(plan, process.env, masker, { job }), masker };

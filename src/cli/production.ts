@@ -1,7 +1,6 @@
 /** What a person must know before production is replaced: where it is, what comes instead, what will be lost. */
 import { toBackplanError } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
-import { resolveEnvironment } from '../plan/resolve.ts';
 import { describeConnection, parseConnection } from '../postgres/connection.ts';
 import { type Backup, isProven } from '../repository/manifest.ts';
 import { Masker } from '../secret.ts';
@@ -12,6 +11,7 @@ type Fact = readonly [label: string, value: string];
 
 /** `crm on backup@db.example:5432/crm`'s second half; no password. @throws ENV_MISSING */
 export async function describeServer(plan: Plan, database: string): Promise<string> {
+  const { resolveEnvironment } = await import('../plan/resolve.ts');
   const definition = plan.databases[database];
   if (definition === undefined) return 'a server that the plan does not know';
   const alone = {

@@ -10,7 +10,6 @@ import {
   repeatedOption,
 } from './command.ts';
 import { execute } from './execute.ts';
-import { printExplanation } from './explain.ts';
 import { byName, openPlan } from './plan.ts';
 import { replacementFacts } from './production.ts';
 import { confirm } from './prompt.ts';
@@ -46,6 +45,7 @@ export const run = defineCommand({
     const job = byName('job', plan.jobs, name);
     const inputs = parseInputs(input);
     if (dryRun) {
+      const { printExplanation } = await import('./explain.ts');
       await printExplanation(context, plan, [job], inputs);
       return EXIT.success;
     }

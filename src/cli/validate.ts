@@ -2,7 +2,7 @@
 import { BackplanError, EXIT } from '../errors.ts';
 import { type Diagnostic, formatDiagnostic } from '../plan/diagnostic.ts';
 import { waves } from '../plan/graph.ts';
-import { loadPlan, type Vocabulary } from '../plan/load.ts';
+import type { Vocabulary } from '../plan/load.ts';
 import type { Job, Plan } from '../plan/model.ts';
 import { defineCommand, manyArguments } from './command.ts';
 import type { ValidationListing } from './listing-schemas.ts';
@@ -47,6 +47,7 @@ export const validate = defineCommand({
 
 /** A file that cannot be read must not hide what is wrong with the others. */
 async function read(file: string, vocabulary: Vocabulary): Promise<Result> {
+  const { loadPlan } = await import('../plan/load.ts');
   try {
     return { file, ...(await loadPlan(file, vocabulary)) };
   } catch (error) {
