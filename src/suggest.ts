@@ -2,13 +2,13 @@
 import { distance } from 'fastest-levenshtein';
 
 /**
- * Case, dashes and underscores count for little (`keep-previous` is `keepPrevious`); beyond that a third of the
- * letters may differ. Returns undefined when nothing is near enough to be meant.
+ * Case, dashes and underscores count for little (`keep-previous` is `keepPrevious`); beyond that four letters in ten
+ * may differ, and two that changed places count as one. Returns undefined when nothing is near enough to be meant.
  */
 export function suggest(written: string, known: Iterable<string>): string | undefined {
   const normal = normalize(written);
   let best: string | undefined;
-  let bestScore = Math.max(1, Math.floor(written.length / 3)) + 0.5;
+  let bestScore = Math.max(1, Math.floor(written.length * 0.4)) + 0.5;
   for (const candidate of known) {
     if (candidate === written) continue;
     const other = normalize(candidate);
@@ -17,7 +17,7 @@ export function suggest(written: string, known: Iterable<string>): string | unde
         ? 0.1
         : other.length >= 4 && normal.length >= 4 && (other.startsWith(normal) || normal.startsWith(other))
           ? 1
-          : distance(normal, other);
+          : difference(normal, other);
     if (score < bestScore) {
       best = candidate;
       bestScore = score;
@@ -39,6 +39,16 @@ export function listNames(names: Iterable<string>, conjunction = 'and'): string 
   if (all.length > 12) return `${all.slice(0, 12).join(', ')}, … (${all.length} in all)`;
   if (all.length === 1) return all[0] ?? '';
   return `${all.slice(0, -1).join(', ')} ${conjunction} ${all.at(-1)}`;
+}
+
+/** Edits between two words; two neighbouring letters that changed places are one edit. */
+function difference(a: string, b: string): number {
+  if (a.length === b.length) {
+    const first = [...a].findIndex((letter, index) => letter !== b[index]);
+    const swapped = a.slice(0, first) + (a[first + 1] ?? '') + (a[first] ?? '') + a.slice(first + 2);
+    if (first !== -1 && swapped === b) return 1;
+  }
+  return distance(a, b);
 }
 
 function normalize(name: string): string {

@@ -339,6 +339,7 @@ function helpWithList(value: unknown, types: ReturnType<typeof acceptedTypes>): 
     value.length === 1 &&
     types !== undefined &&
     !types.has('array') &&
+    (types.has('string') || types.has('number') || types.has('integer')) &&
     !isRecord(value[0])
   ) {
     return 'Write the one value without [ ] or "- ".';

@@ -13,8 +13,8 @@ export interface Diagnostic {
   readonly hint?: string;
   /** How many characters to underline. */
   readonly length?: number;
-  /** What is underlined is a secret and is not shown. */
-  readonly secret?: boolean;
+  /** Stretches of the line that are secrets and are not shown. */
+  readonly masked?: readonly { readonly column: number; readonly length: number }[];
 }
 
 export interface ReportOptions {
@@ -25,6 +25,7 @@ export interface ReportOptions {
   /** Offsets inside a text value. */
   readonly inside?: { readonly start: number; readonly end: number };
   readonly span?: Span;
+  /** The value is a secret: no message shows it. */
   readonly secret?: boolean;
 }
 
@@ -32,6 +33,7 @@ export interface ReportOptions {
 export class Collector {
   readonly #source: PlanSource;
   readonly #found: Diagnostic[] = [];
+  readonly #secrets: Span[] = [];
 
   constructor(source: PlanSource) {
     this.#source = source;
@@ -46,6 +48,12 @@ export class Collector {
         : at === 'key'
           ? this.#source.keySpan(path)
           : this.#source.valueSpan(path));
+    if (
+      secret === true &&
+      !this.#secrets.some(({ line, column }) => line === span.line && column === span.column)
+    ) {
+      this.#secrets.push(span);
+    }
     this.#found.push({
       severity,
       file: this.#source.file,
@@ -55,7 +63,6 @@ export class Collector {
       path: formatPath(path),
       message: maskUrls(message),
       ...(hint === undefined ? {} : { hint }),
-      ...(secret === true ? { secret } : {}),
     });
   }
 
@@ -71,7 +78,13 @@ export class Collector {
         const key = `${line}:${column} ${message}`;
         return seen.has(key) ? false : seen.add(key);
       })
-      .sort((a, b) => a.line - b.line || a.column - b.column);
+      .sort((a, b) => a.line - b.line || a.column - b.column)
+      .map((diagnostic) => {
+        const masked = this.#secrets
+          .filter(({ line }) => line === diagnostic.line)
+          .map(({ column, length }) => ({ column, length }));
+        return masked.length === 0 ? diagnostic : { ...diagnostic, masked };
+      });
   }
 }
 
@@ -129,7 +142,7 @@ export function formatDiagnostics(diagnostics: readonly Diagnostic[], text: stri
 const MAX_WIDTH = 120;
 
 function excerptOf(
-  { line, column, length = 1, secret }: Diagnostic,
+  { line, column, length = 1, masked = [] }: Diagnostic,
   text: string,
 ): { line: string; pad: string; length: number } | undefined {
   const full = lineOf(text, line);
@@ -137,9 +150,9 @@ function excerptOf(
   let shown = full;
   let start = Math.min(column - 1, full.length);
   let end = Math.min(start + length, full.length);
-  if (secret === true) {
-    shown = `${full.slice(0, start)}***${full.slice(end)}`;
-    end = start + 3;
+  // From the right, so that the places on the left stay what they are.
+  for (const secret of [...masked].sort((a, b) => b.column - a.column)) {
+    ({ shown, start, end } = cover(shown, secret.column - 1, secret.column - 1 + secret.length, start, end));
   }
   ({ shown, start, end } = maskPasswords(shown, start, end));
   let lead = '';
@@ -178,19 +191,35 @@ function maskPasswords(
   start: number,
   end: number,
 ): { shown: string; start: number; end: number } {
-  let from = start;
-  let to = end;
-  const shown = line.replace(PASSWORD, (all: string, lead: string, password: string, offset: number) => {
-    const isUrl = !/^[?&]/.test(lead);
-    if (isUrl && line[offset + all.length] !== '@') return all;
-    const at = offset + lead.length;
-    const change = 3 - password.length;
-    const move = (place: number) => (place >= at + password.length ? change : place > at ? at - place : 0);
-    from += move(start);
-    to += move(end);
-    return `${lead}***`;
-  });
-  return { shown, start: from, end: Math.max(to, from + 1) };
+  let result = { shown: line, start, end };
+  for (const match of [...line.matchAll(PASSWORD)].reverse()) {
+    const [all, lead = '', password = ''] = match;
+    if (!/^[?&]/.test(lead) && line[match.index + all.length] !== '@') continue;
+    const from = match.index + lead.length;
+    result = cover(result.shown, from, from + password.length, result.start, result.end);
+  }
+  return result;
+}
+
+const STARS = '***';
+
+/** Puts stars over a stretch of a line; the caret stays under what it was under. */
+function cover(
+  line: string,
+  from: number,
+  to: number,
+  start: number,
+  end: number,
+): { shown: string; start: number; end: number } {
+  const shift = STARS.length - (to - from);
+  const move = (place: number, inside: number) =>
+    place >= to ? place + shift : place > from ? inside : place;
+  const first = move(start, from);
+  return {
+    shown: line.slice(0, from) + STARS + line.slice(to),
+    start: first,
+    end: Math.max(first + 1, move(end, from + STARS.length)),
+  };
 }
 
 /** Control characters could rewrite the terminal. */

@@ -184,13 +184,21 @@ function evaluateSource(
   try {
     const run = environment.parse(source);
     for (const root of ['inputs', 'steps', 'run', 'plan'] as const) {
-      if (!context.has(root)) context.set(root, toCel(scope[root]));
+      if (!context.has(root))
+        context.set(root, toCel(root === 'steps' ? withOutputs(scope.steps) : scope[root]));
     }
     return fromCel(withinTime(() => run(Object.fromEntries(context))));
   } catch (error) {
     if (error instanceof BackplanError) throw error;
     throw failed(source, missingKey(error, source, scope) ?? celMessage(error), error);
   }
+}
+
+/** A step that made nothing has no outputs: asking for one then names the step and the output. */
+function withOutputs(steps: Scope['steps']): Scope['steps'] {
+  return Object.fromEntries(
+    Object.entries(steps).map(([name, { status, outputs = {} }]) => [name, { status, outputs }]),
+  );
 }
 
 let sandbox: { readonly script: Script; readonly context: VmContext } | undefined;

@@ -137,9 +137,10 @@ export function checkSecrets(structure: Structure, vocabulary: Vocabulary, colle
     walk(schema, value, (place, item, path) => {
       if (typeof item !== 'string' || item === '') return;
       const inUrl = passwordIn(item);
-      if (place?.['x-secret'] === true && !isConnection(item)) {
-        if (!isTemplate(item)) report([...base, ...path], 'a secret is written in clear in the plan');
-      } else if (inUrl) report([...base, ...path], 'a password is written in clear in the plan');
+      if (inUrl) report([...base, ...path], 'a password is written in clear in the plan');
+      else if (place?.['x-secret'] === true && !isConnection(item) && !isTemplate(item)) {
+        report([...base, ...path], 'a secret is written in clear in the plan');
+      }
     });
   const report = (path: Path, message: string) =>
     collector.report(path, message, { severity: 'warning', hint: SECRET_HINT, secret: true });

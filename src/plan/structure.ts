@@ -56,7 +56,11 @@ export async function checkStructure(
   }
   const validate = await compileSchema(planDocumentSchema, { exempt: isTemplate });
   const problems = validate(value);
-  for (const problem of problems) reportProblem(problem, [], source, collector);
+  for (const problem of problems) {
+    // An empty `with:` is no settings; what is missing is said by the kind.
+    if (problem.path.at(-1) === 'with' && at(value, problem.path) === null) continue;
+    reportProblem(problem, [], source, collector);
+  }
   if (!isRecord(value)) return undefined;
   for (const problem of problems) prune(value, problem);
   fillDefaults(planDocumentSchema, value);
@@ -237,6 +241,12 @@ async function checkEntry(
     for (const problem of validateShared(shared)) reportProblem(problem, base, source, collector);
   }
   const validate = await compileSchema(schema, { exempt: isTemplate });
-  for (const problem of validate(params)) reportProblem(problem, [...path, kind], source, collector);
+  for (const problem of validate(params)) {
+    const [key] = problem.path;
+    const lone = problem.keyword === 'unknownKey' && problem.path.length === 1 && typeof key === 'string';
+    const shared = lone && problem.hint !== undefined ? didYouMean(key, SHARED) : '';
+    const told = shared === '' ? problem : { ...problem, message: `unknown key${shared}`, hint: undefined };
+    reportProblem(told, [...path, kind], source, collector);
+  }
   return { with: params, shared: { ...beside, ...inside } };
 }

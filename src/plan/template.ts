@@ -230,7 +230,7 @@ export function formatTemplate(parts: readonly (Part & { kind: 'text' | 'express
   let result = '';
   let text = '';
   const flush = (beforeExpression: boolean) => {
-    let escaped = text.replaceAll('${', '$${');
+    let escaped = text.replaceAll('${', () => '$${');
     if (beforeExpression) {
       // A dollar before ${{ would read as the escape.
       escaped = escaped.replace(/\$+$/, (dollars) => `\${{ "${dollars}" }}`);
