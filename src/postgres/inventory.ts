@@ -62,7 +62,7 @@ export async function missingEntries(
     const wanted = entries.filter((entry) => entry.type === type && !/[\r\n]/.test(entry.name));
     if (wanted.length === 0) continue;
     const rows = await client.query<{ position: string }>(
-      `SELECT w.position FROM pg_catalog.unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, position)
+      `SELECT w.position FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) WITH ORDINALITY AS w(schema, name, position)
         WHERE NOT ${exists}`,
       [wanted.map((entry) => entry.schema ?? ''), wanted.map((entry) => entry.name)],
     );

@@ -4,7 +4,8 @@ import { check } from './check.ts';
 import { command } from './command.ts';
 import { drop } from './drop.ts';
 import { promote } from './promote.ts';
+import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
 import type { StepKind } from './step-kind.ts';
 
-export const stepKinds: readonly StepKind[] = [backup, check, promote, rollback, drop, command];
+export const stepKinds: readonly StepKind[] = [backup, restore, check, promote, rollback, drop, command];
