@@ -1,5 +1,6 @@
 import { BackplanError } from '../errors.ts';
 import { sqlState } from '../postgres/client.ts';
+import { plainRow } from '../postgres/row.ts';
 import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
 
 /**
@@ -129,7 +130,7 @@ async function expectEmpty(client: CheckClient, query: string, sample: number): 
     outcome: 'failed',
     message: `the query yields ${count} row${count === 1 ? '' : 's'}, expected none`,
     count,
-    samples: rows.slice(0, sample).map(plain),
+    samples: rows.slice(0, sample).map(plainRow),
   };
 }
 
@@ -170,16 +171,4 @@ function equals(value: unknown, text: string | null, expected: string | number |
   if (typeof expected === 'number')
     return /^[-+]?[\d.]+(e[-+]?\d+)?$/i.test(text) && Number(text) === expected;
   return text === expected;
-}
-
-/** A row as plain JSON: what JSON lacks becomes text. */
-function plain(row: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(row).map(([key, value]) => [key, plainValue(value)]));
-}
-
-function plainValue(value: unknown): unknown {
-  if (Buffer.isBuffer(value)) return `\\x${value.toString('hex')}`;
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
-  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
-  return typeof value === 'bigint' ? String(value) : value;
 }

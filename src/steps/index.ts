@@ -3,9 +3,20 @@ import { backup } from './backup.ts';
 import { check } from './check.ts';
 import { command } from './command.ts';
 import { drop } from './drop.ts';
+import { preflight } from './preflight.ts';
 import { promote } from './promote.ts';
 import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
+import { sql } from './sql.ts';
 import type { StepKind } from './step-kind.ts';
 
-export const stepKinds: readonly StepKind[] = [backup, restore, check, promote, rollback, drop, command];
+export const stepKinds: readonly StepKind[] = [
+  preflight,
+  backup,
+  restore,
+  check,
+  promote,
+  rollback,
+  drop,
+  command,
+];
