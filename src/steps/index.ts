@@ -18,5 +18,6 @@ export const stepKinds: readonly StepKind[] = [
   promote,
   rollback,
   drop,
+  sql,
   command,
 ];
