@@ -51,6 +51,9 @@ export const backups = defineCommand({
     const databases = database === undefined ? databasesOf(plan, listing.backups) : [database];
     context.out.document(toJson(plan, listing, databases, now));
     context.out.print(toText(listing, databases, now, context.out.paint));
+    if (listing.backups.length === 0 && listing.unreachable.length === 0) {
+      context.out.note(`make one: backplan backup ${file}`);
+    }
     // What could not be read is not in the listing: a script must not take that for "no backups".
     return listing.unreachable.length > 0 ? EXIT.stepFailed : EXIT.success;
   },

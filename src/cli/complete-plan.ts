@@ -1,6 +1,8 @@
 /** Names from the plan on the line, for shell completion. Loaded only when a name is asked for. */
+import { existsSync } from 'node:fs';
 import { createApp } from '../app.ts';
 import type { Plan } from '../plan/model.ts';
+import { journalFile } from '../runs/run-id.ts';
 import type { Completes } from './command.ts';
 
 interface Name {
@@ -38,11 +40,16 @@ export async function namesFromPlan(completes: Completes, file: string, place: P
         ...(await backups(plan, place.database)),
       ];
     case 'run': {
+      // Pressing Tab makes no files.
+      if (!existsSync(journalFile(app.stateDirectory(place.state)))) return [];
       const journal = await app.openState(place.state);
       try {
-        return journal
-          .listRuns({ plan: plan.name, limit: 20 })
-          .map(({ id, job, status }) => ({ value: id, description: `${job}, ${status}` }));
+        return [
+          { value: 'latest', description: 'the last one' },
+          ...journal
+            .listRuns({ plan: plan.name, limit: 20 })
+            .map(({ id, job, status }) => ({ value: id, description: `${job}, ${status}` })),
+        ];
       } finally {
         journal.close();
       }

@@ -56,7 +56,7 @@ function isHarmless(value: string): boolean {
 }
 
 function formatCandidate({ value, description }: Candidate): string {
-  return `${value}\t${description.replaceAll(/[\t\r\n:]+/g, ' ')}`;
+  return `${value}\t${description.replaceAll(/\s+/g, ' ')}`;
 }
 
 async function candidates(words: readonly string[]): Promise<Answer> {
@@ -79,6 +79,7 @@ async function candidates(words: readonly string[]): Promise<Answer> {
     );
   }
   if (line.command === undefined) {
+    if (line.positional.length > 0) return { candidates: [] };
     return starting(
       current,
       commands.map(({ name, summary }) => ({ value: name, description: summary })),
@@ -92,6 +93,7 @@ async function candidates(words: readonly string[]): Promise<Answer> {
 
 interface Line {
   readonly command: Command | undefined;
+  /** Arguments of the command; an unknown command where there is none. */
   readonly positional: readonly string[];
   /** Long names of the options before the cursor. */
   readonly given: ReadonlySet<string>;
@@ -119,8 +121,9 @@ function readLine(words: readonly string[], commands: readonly Command[]): Line 
       given.add(option.long);
       if (inline !== undefined) values.set(option.long, inline);
       else if (option.takesValue) pending = option;
-    } else if (command === undefined) {
+    } else if (command === undefined && positional.length === 0) {
       command = commands.find(({ name }) => name === word);
+      if (command === undefined) positional.push(word);
     } else {
       positional.push(word);
     }

@@ -1,6 +1,7 @@
 /** `runs`: the history of a plan; or one run with its steps, errors and the end of its log. */
 import { open } from 'node:fs/promises';
 import { EXIT } from '../errors.ts';
+import { formatOutputs } from '../report/format.ts';
 import type { RunRecord, RunStatus, StepRecord } from '../runs/record.ts';
 import { formatAge, formatDuration, formatInstant } from '../units.ts';
 import { defineCommand, option, optionalArgument, parsedOption, planArgument } from './command.ts';
@@ -174,16 +175,9 @@ function stepColumns(paint: Paint) {
     {
       title: 'NOTE',
       value: ({ skippedBecause, tolerated, outputs }: StepRecord) =>
-        skippedBecause ?? (tolerated === true ? 'failure tolerated' : clip(outputsLine(outputs), 90)),
+        skippedBecause ?? (tolerated === true ? 'failure tolerated' : clip(formatOutputs(outputs), 90)),
     },
   ];
-}
-
-function outputsLine(outputs: StepRecord['outputs']): string {
-  return Object.entries(outputs ?? {})
-    .filter(([, value]) => value !== null && typeof value !== 'object')
-    .map(([name, value]) => `${name}=${String(value)}`)
-    .join(' ');
 }
 
 function paintStatus(status: string, paint: Paint): string {
