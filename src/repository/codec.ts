@@ -64,6 +64,7 @@ export async function store(
  * Yields the plain bytes of a stored file while checking size and SHA-256 of both forms. The last piece is held back
  * until everything has been checked, so a consumer of damaged bytes never sees a clean end: its stream errors, and
  * a program that the bytes are piped into misses the end of its input.
+ * @throws CANCELLED (or the BackplanError that aborted) where `signal` is aborted already
  */
 export function verified(
   raw: Readable,
@@ -78,6 +79,10 @@ export function verified(
   },
 ): Readable {
   const { what, stored, plain, signal, onBytes } = options;
+  if (signal.aborted) {
+    raw.destroy();
+    throw toBackplanError(signal.reason, 'CANCELLED');
+  }
   const explain = (error: Error) => explainDamage(error, what, signal);
   const outer = new Check({ what, form: 'stored', expected: stored, explain, onBytes });
   const streams: Transform[] = [outer];
@@ -89,7 +94,8 @@ export function verified(
   }
   const last = streams.at(-1) ?? outer;
   const abort = () => last.destroy(toBackplanError(signal.reason, 'CANCELLED'));
-  if (signal.aborted) abort();
+  // Reading ahead may find the damage before anybody listens; whoever then reads the stream is still told.
+  last.on('error', () => {});
   signal.addEventListener('abort', abort, { once: true });
   pipeline([raw, ...streams], () => signal.removeEventListener('abort', abort));
   return last;

@@ -158,7 +158,8 @@ class Partial implements PartialBackup {
     const { storage, database } = this.#options;
     const document = JSON.parse(JSON.stringify(manifest)) as Manifest;
     const validate = await compileSchema(manifestSchema);
-    const [problem] = validate(document);
+    // A copy keeps the keys that a later version wrote.
+    const [problem] = validate(document).filter(({ keyword }) => keyword !== 'unknownKey');
     const reason =
       problem === undefined
         ? (problemOfManifest(document) ?? problemOfFiles(document, this.#written))

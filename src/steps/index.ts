@@ -2,13 +2,16 @@
 import { backup } from './backup.ts';
 import { check } from './check.ts';
 import { command } from './command.ts';
+import { copy } from './copy.ts';
 import { drop } from './drop.ts';
 import { preflight } from './preflight.ts';
 import { promote } from './promote.ts';
+import { prune } from './prune.ts';
 import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
 import { sql } from './sql.ts';
 import type { StepKind } from './step-kind.ts';
+import { verify } from './verify.ts';
 
 export const stepKinds: readonly StepKind[] = [
   preflight,
@@ -18,6 +21,9 @@ export const stepKinds: readonly StepKind[] = [
   promote,
   rollback,
   drop,
+  prune,
+  verify,
+  copy,
   sql,
   command,
 ];
