@@ -32,7 +32,7 @@ export interface Problem {
 
 export interface ValidatorOptions {
   /** Values that are settled later (expressions, environment) and so may break rules about types and forms now. */
-  readonly exempt?: (value: unknown) => boolean;
+  readonly exempt?: (value: unknown, schema: JsonSchema) => boolean;
 }
 
 /** Fills defaults into the value (in place) and returns everything that is wrong with it. */
@@ -78,7 +78,7 @@ async function compileWithAjv(schema: JsonSchema): Promise<ValidateFunction> {
 
 interface Context {
   readonly root: unknown;
-  readonly exempt: (value: unknown) => boolean;
+  readonly exempt: (value: unknown, schema: JsonSchema) => boolean;
 }
 
 interface Explained extends Problem {
@@ -135,7 +135,7 @@ function explain(errors: readonly ErrorObject[], context: Context): Explained[] 
 const SHAPE = new Set(['type', 'const', 'enum']);
 
 function explainUnion(union: ErrorObject, inner: readonly ErrorObject[], context: Context): Explained[] {
-  if (context.exempt(union.data)) return [];
+  if (context.exempt(union.data, union.parentSchema as JsonSchema)) return [];
   const path = pathOf(union.instancePath, context.root);
   const branches = union.schema as readonly JsonSchema[];
   if (branches.every((branch) => branch.required !== undefined && branch.properties === undefined)) {
@@ -184,7 +184,9 @@ function explainOne(error: ErrorObject, context: Context): Explained | undefined
   if (error.propertyName !== undefined && error.keyword !== 'propertyNames') {
     const wanted = expectation(schema);
     return problem(
-      wanted === 'text' ? 'is not a possible name' : `is not a possible name: expected ${wanted}`,
+      wanted === 'text' || wanted === 'another value'
+        ? 'is not a possible name'
+        : `is not a possible name: expected ${wanted}`,
       'key',
       [...path, error.propertyName],
     );
@@ -199,7 +201,7 @@ function explainOne(error: ErrorObject, context: Context): Explained | undefined
     case 'enum':
     case 'pattern':
     case 'format':
-      return context.exempt(error.data) ? undefined : mismatch(error, schema, path);
+      return context.exempt(error.data, schema) ? undefined : mismatch(error, schema, path);
     case 'additionalProperties':
     case 'unevaluatedProperties': {
       const key = String(parameters.additionalProperty ?? parameters.unevaluatedProperty);
@@ -226,7 +228,7 @@ function explainOne(error: ErrorObject, context: Context): Explained | undefined
         Number(parameters.i),
       ]);
     default:
-      return context.exempt(error.data) ? undefined : problem(bound(error, schema));
+      return context.exempt(error.data, schema) ? undefined : problem(bound(error, schema));
   }
 }
 
@@ -244,6 +246,8 @@ function bound(error: ErrorObject, schema: JsonSchema): string {
       return `must be at most ${limit}, found ${found}`;
     case 'exclusiveMaximum':
       return `must be less than ${limit}, found ${found}`;
+    case 'multipleOf':
+      return `must be a multiple of ${(error.params as { multipleOf?: number }).multipleOf}, found ${found}`;
     case 'minLength':
       return limit === 1 ? 'is empty' : `must have at least ${limit} characters, found ${found}`;
     case 'maxLength':

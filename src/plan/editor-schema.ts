@@ -112,7 +112,9 @@ function withTemplates(schema: JsonSchema, outermost = true): JsonSchema {
   const isText =
     types?.has('string') === true && free && schema.oneOf === undefined && schema.anyOf === undefined;
   if (outermost || isText || types === undefined) return inner;
-  const { description, examples, default: standard, title, ...rest } = inner;
+  const { description, examples: given, default: standard, title, ...rest } = inner;
+  const example = exampleOf(schema);
+  const examples = given ?? (example === undefined ? undefined : [example]);
   return {
     ...(title === undefined ? {} : { title }),
     ...(description === undefined ? {} : { description }),

@@ -11,7 +11,7 @@ import { suggest } from '../suggest.ts';
 import { deepFreeze } from './build.ts';
 import type { Job, Plan, Step } from './model.ts';
 import { type Origin, originOf, pathKey } from './origin.ts';
-import type { Path } from './source.ts';
+import type { Path, Span } from './source.ts';
 import { formatTemplate, hasExpression, type Part, parseTemplate } from './template.ts';
 
 export interface ResolveOptions {
@@ -243,7 +243,12 @@ class Resolver {
 
   throwIfMissing(): void {
     if (this.#missing.length === 0) return;
-    const lines = [...new Set(this.#missing.map((each) => `${each.message} (${this.#placeOf(each)})`))];
+    const order = (each: Missing) => {
+      const span = this.#spanOf(each);
+      return span === undefined ? Number.POSITIVE_INFINITY : span.line * 100_000 + span.column;
+    };
+    const sorted = [...this.#missing].sort((a, b) => order(a) - order(b) || 0);
+    const lines = [...new Set(sorted.map((each) => `${each.message} (${this.#placeOf(each)})`))];
     const [first = ''] = lines;
     const variable = this.#missing.find((each) => each.variable !== undefined)?.variable;
     const near = this.#missing.flatMap(({ variable: name }) => {
@@ -266,13 +271,18 @@ class Resolver {
     );
   }
 
-  #placeOf({ path, part }: Missing): string {
+  /** Jobs made on the spot have no place in the file. */
+  #spanOf({ path, part }: Missing): Span | undefined {
     const source = this.#origin?.source;
-    const dotted = path.map(String).join('.');
-    // Jobs made on the spot have no place in the file.
-    if (source?.written(path) === undefined) return dotted;
-    const { line, column } = source.insideSpan(path, part.start, part.end);
-    return `${source.file}:${line}:${column}, ${dotted}`;
+    return source?.written(path) === undefined ? undefined : source.insideSpan(path, part.start, part.end);
+  }
+
+  #placeOf(missing: Missing): string {
+    const dotted = missing.path.map(String).join('.');
+    const span = this.#spanOf(missing);
+    return span === undefined
+      ? dotted
+      : `${this.#origin?.source.file}:${span.line}:${span.column}, ${dotted}`;
   }
 }
 

@@ -3,13 +3,13 @@
  * then each step and check by the schema of its own kind, so that a mistake is explained in the words of that kind.
  */
 import type { JsonSchema } from '../schema.ts';
-import { fillDefaults, isRecord, own } from '../schema-walk.ts';
+import { acceptedTypes, fillDefaults, isRecord, own } from '../schema-walk.ts';
 import { didYouMean, listNames } from '../suggest.ts';
 import { compileSchema, type Problem } from '../validator.ts';
 import type { Collector } from './diagnostic.ts';
 import { type PlanDocument, planDocumentSchema, type StepDocument, sharedCheckSchema } from './schema.ts';
 import { at, type Path, type PlanSource } from './source.ts';
-import { isTemplate } from './template.ts';
+import { hasExpression, isTemplate } from './template.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /** A step as far as it has the right shape, and where it stands. */
@@ -54,7 +54,10 @@ export async function checkStructure(
     });
     return undefined;
   }
-  const validate = await compileSchema(planDocumentSchema, { exempt: isTemplate });
+  const validate = await compileSchema(planDocumentSchema, {
+    // Maps and lists of the plan itself are never computed.
+    exempt: (each, schema) => isLater(each, schema) && !isOnlyStructure(schema),
+  });
   const problems = validate(value);
   for (const problem of problems) {
     // An empty `with:` is no settings; what is missing is said by the kind.
@@ -71,6 +74,22 @@ export async function checkStructure(
     checks: await checkSuites(document, vocabulary, source, collector),
   };
 }
+
+/**
+ * Values that get their type later. The environment gives text, which can stand for a number but never for a map or
+ * a list; an expression can give anything.
+ */
+function isLater(value: unknown, schema: JsonSchema): boolean {
+  if (!isTemplate(value)) return false;
+  return !isOnlyStructure(schema) || hasExpression(value);
+}
+
+function isOnlyStructure(schema: JsonSchema): boolean {
+  const types = acceptedTypes(schema);
+  return types !== undefined && !SCALARS.some((type) => types.has(type));
+}
+
+const SCALARS = ['string', 'number', 'integer', 'boolean'] as const;
 
 /** @param base where the validated value stands in the plan */
 function reportProblem(problem: Problem, base: Path, source: PlanSource, collector: Collector): void {
@@ -140,7 +159,7 @@ async function checkWith(
     });
     return false;
   }
-  const validate = await compileSchema(kind.with, { exempt: isTemplate });
+  const validate = await compileSchema(kind.with, { exempt: isLater });
   const problems = validate(step.with);
   for (const problem of problems) reportProblem(problem, [...path, 'with'], source, collector);
   return problems.length === 0;
@@ -237,10 +256,10 @@ async function checkEntry(
     [inside, [...path, kind]],
   ] as const) {
     if (Object.keys(shared).length === 0) continue;
-    const validateShared = await compileSchema(sharedCheckSchema, { exempt: isTemplate });
+    const validateShared = await compileSchema(sharedCheckSchema, { exempt: isLater });
     for (const problem of validateShared(shared)) reportProblem(problem, base, source, collector);
   }
-  const validate = await compileSchema(schema, { exempt: isTemplate });
+  const validate = await compileSchema(schema, { exempt: isLater });
   for (const problem of validate(params)) {
     const [key] = problem.path;
     const lone = problem.keyword === 'unknownKey' && problem.path.length === 1 && typeof key === 'string';

@@ -275,10 +275,10 @@ jobs:
         ],
       ]),
     };
-    const plan = (list: string) =>
-      `${HEAD}jobs: { j: { steps: { a: { uses: fussy, with: { list: ${list} } } } } }`;
-    const { diagnostics } = await parsePlan('p', plan('"${{ [1] }}"'), stumbling);
+    const plan = (settings: string) =>
+      `${HEAD}jobs: { j: { steps: { a: { uses: fussy, with: { ${settings} } } } } }`;
+    const { diagnostics } = await parsePlan('p', plan('list: "${{ [1] }}"'), stumbling);
     expect(diagnostics).toEqual([]);
-    await expect(parsePlan('p', plan('"${X}"'), stumbling)).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(parsePlan('p', plan(''), stumbling)).rejects.toMatchObject({ code: 'INTERNAL' });
   });
 });

@@ -42,8 +42,8 @@ const steps: StepVocabulary[] = [
               required: ['method'],
               additionalProperties: false,
               properties: {
-                method: { enum: ['zstd', 'none'] },
-                level: { type: 'integer', minimum: 1, maximum: 19, default: 1 },
+                method: { enum: ['zstd', 'none'], description: 'How.' },
+                level: { type: 'integer', minimum: 1, maximum: 19, default: 1, description: 'How much.' },
               },
             },
           ],
@@ -106,6 +106,7 @@ const steps: StepVocabulary[] = [
       properties: {
         suite: {
           description: 'Suites.',
+          examples: ['basics'],
           oneOf: [
             { type: 'string', 'x-ref': 'suite' },
             { type: 'array', items: { type: 'string', 'x-ref': 'suite' }, minItems: 1 },
@@ -136,7 +137,7 @@ const steps: StepVocabulary[] = [
           minProperties: 1,
           additionalProperties: false,
           properties: {
-            within: { ...durationSchema, description: 'Age.' },
+            within: { ...durationSchema, description: 'Age.', examples: ['30d'] },
             last: { type: 'integer', minimum: 1, description: 'Newest.', examples: [3] },
             proven: { type: 'integer', minimum: 1, description: 'Newest proven.', examples: [1] },
           },
@@ -171,7 +172,12 @@ const steps: StepVocabulary[] = [
             { type: 'array', items: { type: 'string' }, minItems: 1 },
           ],
         },
-        env: { type: 'object', description: 'Variables.', additionalProperties: { type: 'string' } },
+        env: {
+          type: 'object',
+          description: 'Variables.',
+          examples: [{ A: 'b' }],
+          additionalProperties: { type: 'string' },
+        },
         token: { type: 'string', description: 'Secret.', examples: ['${TOKEN}'], 'x-secret': true },
       },
     },
@@ -180,11 +186,22 @@ const steps: StepVocabulary[] = [
 ];
 
 const checks: CheckVocabulary[] = [
-  { kind: 'tables', params: { type: 'array', items: tableNameSchema, minItems: 1 } },
+  {
+    kind: 'tables',
+    params: {
+      type: 'array',
+      description: 'Tables.',
+      examples: [['User']],
+      items: tableNameSchema,
+      minItems: 1,
+    },
+  },
   {
     kind: 'unique',
     params: {
       type: 'object',
+      description: 'A check.',
+      examples: [{}],
       required: ['table', 'columns'],
       additionalProperties: false,
       properties: {
@@ -198,6 +215,8 @@ const checks: CheckVocabulary[] = [
     kind: 'acceptedValues',
     params: {
       type: 'object',
+      description: 'A check.',
+      examples: [{}],
       required: ['table', 'column', 'values'],
       additionalProperties: false,
       properties: {
@@ -218,6 +237,8 @@ const checks: CheckVocabulary[] = [
     kind: 'rowCount',
     params: {
       type: 'object',
+      description: 'A check.',
+      examples: [{}],
       required: ['table'],
       additionalProperties: false,
       properties: {
@@ -231,6 +252,8 @@ const checks: CheckVocabulary[] = [
     kind: 'sql',
     params: {
       type: 'object',
+      description: 'A check.',
+      examples: [{}],
       required: ['query'],
       additionalProperties: false,
       properties: {
@@ -247,7 +270,9 @@ const checks: CheckVocabulary[] = [
               type: 'object',
               required: ['value'],
               additionalProperties: false,
-              properties: { value: { type: ['string', 'number', 'boolean', 'null'] } },
+              properties: {
+                value: { type: ['string', 'number', 'boolean', 'null'], description: 'It.', examples: [0] },
+              },
             },
           ],
         },
