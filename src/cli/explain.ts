@@ -13,7 +13,7 @@ import {
   parsedOption,
   planArgument,
 } from './command.ts';
-import type { Explanation } from './listing-schemas.ts';
+import type { Explanation } from './listings/explanation.ts';
 import { indent, type Paint } from './output.ts';
 import { positiveInteger } from './parse.ts';
 import { byName, openPlan } from './plan.ts';

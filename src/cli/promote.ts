@@ -8,7 +8,7 @@ import { durationText } from './parse.ts';
 import { oneOf, openPlan } from './plan.ts';
 import { replacementFacts } from './production.ts';
 import { confirm } from './prompt.ts';
-import { promotionSuites } from './restore.ts';
+import { promotionSuites } from './restore-rules.ts';
 
 export const promote = defineCommand({
   name: 'promote',

@@ -1,5 +1,6 @@
 /** `restore`: a backup into a sandbox to look at, into a database beside production, or back into production. */
-import { BackplanError, EXIT, type ExitCode } from '../errors.ts';
+import { resolve } from 'node:path';
+import { EXIT, type ExitCode } from '../errors.ts';
 import type { DatabaseDefinition, Plan } from '../plan/model.ts';
 import { parseDuration } from '../units.ts';
 import { type RestoreRequest, type RestoreTarget, recoveryJob, restoreJob } from './adhoc.ts';
@@ -18,9 +19,10 @@ import { execute } from './execute.ts';
 import { makeHold } from './hold.ts';
 import { makeKeep } from './keep.ts';
 import { durationText, positiveInteger } from './parse.ts';
-import { byName, oneOf, openPlan, repositoryFor, suitesFor } from './plan.ts';
-import { replacementFacts } from './production.ts';
+import { byName, oneOf, openPlan, repositoryFor } from './plan.ts';
+import { describeServer, replacementFacts } from './production.ts';
 import { confirm, isInteractive } from './prompt.ts';
+import { promotionSuites, type RestoreValues, refuseContradictions } from './restore-rules.ts';
 
 export const restore = defineCommand({
   name: 'restore',
@@ -104,7 +106,8 @@ export const restore = defineCommand({
     const request: RestoreRequest & { database: string } = {
       database: database.name,
       backup: values.path === undefined ? (values.backup ?? 'latest-proven') : undefined,
-      path: values.path,
+      // As typed: relative to here, not to the plan's folder as paths inside a plan are.
+      path: values.path === undefined ? undefined : resolve(values.path),
       repository: repositoryOf(plan, values, database.name),
       at: values.at,
       jobs: values.jobs,
@@ -121,68 +124,10 @@ export const restore = defineCommand({
   },
 });
 
-interface Values {
-  readonly plan: string;
-  readonly backup: string | undefined;
-  readonly database: string | undefined;
-  readonly into: string | undefined;
-  readonly promote: boolean;
-  readonly suites: readonly string[];
-  readonly unchecked: boolean;
-  readonly tables: readonly string[];
-  readonly schemas: readonly string[];
-  readonly only: string | undefined;
-  readonly repository: string | undefined;
-  readonly path: string | undefined;
-  readonly hold: string | undefined;
-  readonly keepPrevious: string | undefined;
-  readonly keepStaging: boolean;
-}
-
-function refuseContradictions(values: Values): void {
-  const refuse = (message: string, hint?: string) => {
-    throw new BackplanError('USAGE', message, hint === undefined ? {} : { hint });
-  };
-  const partial = values.tables.length > 0 || values.schemas.length > 0 || values.only !== undefined;
-  if (values.path !== undefined && values.backup !== undefined) {
-    refuse('name a backup or give --path, not both');
-  }
-  if (values.promote) {
-    if (partial) {
-      refuse(
-        'a partial restore cannot be promoted: production would lose everything else',
-        'Restore the part with --into NAME and copy what is needed from there.',
-      );
-    }
-    if (values.into !== undefined && values.into !== 'staging') {
-      refuse(`--promote restores into staging, so --into ${values.into} does not go with it`);
-    }
-    if (values.hold !== undefined) refuse('--hold is for sandboxes; it does not go with --promote');
-    if (values.unchecked && values.suites.length > 0) refuse('--unchecked and --suite contradict each other');
-    return;
-  }
-  for (const [given, name] of [
-    [values.unchecked, '--unchecked'],
-    [values.keepPrevious !== undefined, '--keep-previous'],
-    [values.keepStaging, '--keep-staging'],
-  ] as const) {
-    if (given) refuse(`${name} means nothing without --promote`);
-  }
-  if (partial && values.into === 'staging') {
-    refuse(
-      'a staging database is there to become production, so it must be whole',
-      'Restore the part with --into NAME, into a new database of that name.',
-    );
-  }
-  if (values.hold !== undefined && (values.into ?? 'sandbox') !== 'sandbox') {
-    refuse('--hold is for sandboxes; other databases stay anyway');
-  }
-}
-
 /** The named one, the one that the backup is of, or the only one. */
 async function chooseDatabase(
   plan: Plan,
-  { database, backup, repository, path }: Values,
+  { database, backup, repository, path }: RestoreValues,
   context: CommandContext,
 ): Promise<DatabaseDefinition> {
   const several = Object.keys(plan.databases).length > 1;
@@ -198,7 +143,7 @@ async function chooseDatabase(
 
 function repositoryOf(
   plan: Plan,
-  { repository, backup, path }: Values,
+  { repository, backup, path }: RestoreValues,
   database: string,
 ): string | undefined {
   if (path !== undefined) return undefined;
@@ -212,7 +157,7 @@ async function bringBack(
   context: CommandContext,
   plan: Plan,
   request: RestoreRequest & { readonly database: string },
-  values: Values,
+  values: RestoreValues,
 ): Promise<ExitCode> {
   const { database } = request;
   const suites = promotionSuites(plan, database, values);
@@ -251,30 +196,11 @@ function printNext({ out }: CommandContext, plan: string, staging: string): void
   out.print(`  or drop it:  backplan drop ${plan} ${staging}`);
 }
 
-/** @throws USAGE when the plan does not tell and nobody said --unchecked */
-export function promotionSuites(
-  plan: Plan,
-  database: string,
-  values: { readonly suites: readonly string[]; readonly unchecked: boolean },
-): readonly string[] {
-  if (values.unchecked) return [];
-  const suites = values.suites.length > 0 ? values.suites : suitesFor(plan, database);
-  if (suites.length > 0) return suites;
-  const known = Object.keys(plan.suites).join(', ');
-  throw new BackplanError(
-    'USAGE',
-    `no checks are known that a copy of ${database} must pass before promotion`,
-    {
-      hint: `${known === '' ? 'Declare a suite in the plan' : `Choose with --suite: ${known}`}, or promote unchecked with --unchecked.`,
-    },
-  );
-}
-
 async function putBeside(
   context: CommandContext,
   plan: Plan,
   request: RestoreRequest & { readonly database: string },
-  values: Values,
+  values: RestoreValues,
 ): Promise<ExitCode> {
   const { suites, into = 'sandbox' } = values;
   if (into === 'sandbox') {
@@ -288,6 +214,19 @@ async function putBeside(
     return await execute(context, plan, {
       job: restoreJob(request, 'sandbox', { suites, hold }),
       kinds: (say) => (hold ? [makeHold(context, say, time)] : []),
+    });
+  }
+  if (values.only === 'data') {
+    await confirm(context, {
+      facts: [
+        [
+          'database',
+          `${into}, on the server of ${request.database} (${await describeServer(plan, request.database)})`,
+        ],
+        ['rows', `those of ${request.backup ?? request.path} are added to what is there`],
+      ],
+      question: `Add rows to ${into}?`,
+      action: `adds rows to the existing database ${into}`,
     });
   }
   const target: RestoreTarget =

@@ -3,7 +3,7 @@ import type { Plan } from '../plan/model.ts';
 import { storedSize } from '../repository/manifest.ts';
 import { formatBytes } from '../units.ts';
 import type { CommandContext } from './command.ts';
-import type { Explanation } from './listing-schemas.ts';
+import type { Explanation } from './listings/explanation.ts';
 import type { Paint } from './output.ts';
 import { table } from './table.ts';
 

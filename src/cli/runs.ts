@@ -5,7 +5,7 @@ import { formatOutputs } from '../report/format.ts';
 import type { RunRecord, RunStatus, StepRecord } from '../runs/record.ts';
 import { formatAge, formatDuration, formatInstant } from '../units.ts';
 import { defineCommand, option, optionalArgument, parsedOption, planArgument } from './command.ts';
-import type { RunsListing } from './listing-schemas.ts';
+import type { RunsListing } from './listings/runs.ts';
 import { formatError, indent, type Paint } from './output.ts';
 import { positiveInteger } from './parse.ts';
 import { byName, openPlan } from './plan.ts';

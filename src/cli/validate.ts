@@ -5,7 +5,7 @@ import { waves } from '../plan/graph.ts';
 import type { Vocabulary } from '../plan/load.ts';
 import type { Job, Plan } from '../plan/model.ts';
 import { defineCommand, manyArguments } from './command.ts';
-import type { ValidationListing } from './listing-schemas.ts';
+import type { ValidationListing } from './listings/validation.ts';
 import type { Paint } from './output.ts';
 import { pairs } from './table.ts';
 
