@@ -7,6 +7,7 @@ import { drop } from './drop.ts';
 import { preflight } from './preflight.ts';
 import { promote } from './promote.ts';
 import { prune } from './prune.ts';
+import { rebuildConstraints } from './rebuild-constraints.ts';
 import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
 import { sql } from './sql.ts';
@@ -25,5 +26,6 @@ export const stepKinds: readonly StepKind[] = [
   verify,
   copy,
   sql,
+  rebuildConstraints,
   command,
 ];
