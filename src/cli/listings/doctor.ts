@@ -1,5 +1,5 @@
 /** `doctor --output json`. */
-import { $schema, count, type Top, text } from './common.ts';
+import { $schema, type Top, text } from './common.ts';
 
 export const doctorSchema = {
   $schema,

@@ -1,6 +1,6 @@
 /** What a command prints as JSON when it fails. */
 import type { JsonSchema } from '../../schema.ts';
-import { $schema, type Top } from './common.ts';
+import { $schema, type Top, text } from './common.ts';
 
 export const errorBody = {
   type: 'object',

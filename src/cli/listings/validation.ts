@@ -1,6 +1,6 @@
 /** `validate --output json`. */
 import type { Infer } from '../../schema.ts';
-import { $schema, count, type Top, text, waves } from './common.ts';
+import { $schema, type Top, text, waves } from './common.ts';
 
 export const validationSchema = {
   $schema,
