@@ -10,8 +10,7 @@ import { ancestors, waves } from '../plan/graph.ts';
 import type { Job, Plan, Step } from '../plan/model.ts';
 import type { Connection } from '../postgres/connection.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { Listener, Outputs, RunRecord, Trigger, Verdict } from '../runs/record.ts';
-import { describeThing } from '../runs/recovery.ts';
+import type { Listener, Outputs, RunRecord, RunStatus, Trigger, Verdict } from '../runs/record.ts';
 import { newRunId } from '../runs/run-id.ts';
 import type { Journal } from '../runs/store.ts';
 import type { Masker } from '../secret.ts';
@@ -54,6 +53,11 @@ export interface ExecuteOptions {
   readonly graceMs?: number;
   /** Milliseconds for clean-up steps after the run was stopped, and for each deferred clean-up. Default 5 min. */
   readonly cleanupMs?: number;
+  /**
+   * Decides what becomes of what the run still owns, once everything else is over and before the run is recorded as
+   * ended: after that, any recovery may remove it. An error is logged and changes nothing.
+   */
+  settle?(run: string, status: RunStatus): Promise<void>;
   /** For the jitter of retries; a number in [0, 1). */
   readonly random?: () => number;
 }
@@ -136,8 +140,9 @@ async function runJob(
   }
   await cleanups.run(cleanupMs, (message) => run.log('warn', message));
   stop.close();
-  tellWhatIsLeft(run, options.journal);
-  const outcome = outcomeOf({ steps, stop: stopFact, journalFailure: run.journalFailure() });
+  const ending = { steps, stop: stopFact };
+  await settle(run, outcomeOf(ending).status, options);
+  const outcome = outcomeOf({ ...ending, journalFailure: run.journalFailure() });
   const verdict = worstVerdict(progress.verdicts);
   return run.finish({
     ...outcome,
@@ -146,6 +151,15 @@ async function runJob(
     endedAt: new Date().toISOString(),
     durationMs: Math.round(performance.now() - clock),
   });
+}
+
+/** While it happens the journal still calls the run running, so that no recovery elsewhere gets in between. */
+async function settle(run: ActiveRun, status: RunStatus, { settle }: ExecuteOptions): Promise<void> {
+  try {
+    await settle?.(run.id, status);
+  } catch (error) {
+    run.log('warn', `clean-up failed: ${toBackplanError(error).message}; the next start tries again`);
+  }
 }
 
 /** What is known of the steps so far. */
@@ -247,15 +261,6 @@ async function settleStep(step: Step, job: Job, walkOptions: WalkOptions): Promi
       blocked: false,
     };
   }
-}
-
-/** What the steps did not clean up themselves: said, so that nobody wonders about a database that nobody knows. */
-function tellWhatIsLeft(run: ActiveRun, journal: Journal): void {
-  run.journalled(() => {
-    for (const { thing } of journal.ownedBy(run.id)) {
-      run.log('info', `the ${describeThing(thing)} is still there; the next start removes it`);
-    }
-  });
 }
 
 /** The journal and expressions know steps by name alone. */

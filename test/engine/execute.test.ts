@@ -577,7 +577,7 @@ describe('what a step sees', () => {
 
   it('writes ownership down before the thing is made and until it is released', async () => {
     const world = await makeWorld();
-    const { record, events } = await runJob(
+    const { record } = await runJob(
       {
         steps: {
           s: {
@@ -595,9 +595,30 @@ describe('what a step sees', () => {
       { world },
     );
     expect(world.journal.ownedBy(record.id).map(({ thing }) => thing.kind)).toEqual(['stagingDatabase']);
-    expect(events.some((event) => event.type === 'run:log' && event.message.includes('crm_staging_q'))).toBe(
-      true,
+    world.locks.close();
+    world.journal.close();
+  });
+});
+
+describe('what a run still owns at its end', () => {
+  it.each(['succeeded', 'failed'])('is settled before a run that %s is recorded as ended', async (status) => {
+    const world = await makeWorld();
+    const seen: unknown[] = [];
+    const { record, events } = await runJob(
+      { steps: { s: status === 'failed' ? { run: fails() } : {} } },
+      {
+        world,
+        settle: async (run, how) => {
+          seen.push(how, world.journal.getRun(run).status);
+          throw new Error('the server is down');
+        },
+      },
     );
+    expect(seen).toEqual([status, 'running']);
+    expect(record.status).toBe(status);
+    expect(
+      events.some((event) => event.type === 'run:log' && event.message.includes('the server is down')),
+    ).toBe(true);
     world.locks.close();
     world.journal.close();
   });
