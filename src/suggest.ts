@@ -6,6 +6,8 @@ import { distance } from 'fastest-levenshtein';
  * may differ, and two that changed places count as one. Returns undefined when nothing is near enough to be meant.
  */
 export function suggest(written: string, known: Iterable<string>): string | undefined {
+  // Nobody mistypes a name that long; comparing would take quadratic time.
+  if (written.length > 100) return undefined;
   const normal = normalize(written);
   let best: string | undefined;
   let bestScore = Math.max(1, Math.floor(written.length * 0.4)) + 0.5;

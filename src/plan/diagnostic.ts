@@ -73,8 +73,15 @@ export class Collector {
   /** In the order of the file. What aliases repeat is told once. */
   list(): Diagnostic[] {
     const seen = new Set<string>();
+    const errors = new Set(
+      this.#found
+        .filter(({ severity }) => severity === 'error')
+        .map(({ line, column }) => `${line}:${column}`),
+    );
     return this.#found
-      .filter(({ line, column, message }) => {
+      .filter(({ severity, line, column, message }) => {
+        // What is wrong must be changed anyway; a warning about it can wait.
+        if (severity === 'warning' && errors.has(`${line}:${column}`)) return false;
         const key = `${line}:${column} ${message}`;
         return seen.has(key) ? false : seen.add(key);
       })
@@ -110,9 +117,9 @@ export function formatDiagnostic(diagnostic: Diagnostic, text: string, color: bo
   const { file, line, column, severity, path, message, hint } = diagnostic;
   const tone = severity === 'error' ? RED : YELLOW;
   const head = [
-    paint(BOLD, `${file}:${line}:${column}`),
+    paint(BOLD, `${oneLine(file)}:${line}:${column}`),
     paint(tone, severity),
-    path === '' ? message : `${path}: ${message}`,
+    oneLine(path === '' ? message : `${path}: ${message}`),
   ].join(' ');
   const excerpt = excerptOf(diagnostic, text);
   return [
@@ -123,7 +130,7 @@ export function formatDiagnostic(diagnostic: Diagnostic, text: string, color: bo
           `  ${paint(CYAN, `${line} |`)} ${excerpt.line}`,
           `  ${paint(CYAN, `${' '.repeat(String(line).length)} |`)} ${excerpt.pad}${paint(tone, '^'.repeat(excerpt.length))}`,
         ]),
-    ...(hint === undefined ? [] : [`  ${hint}`]),
+    ...(hint === undefined ? [] : [`  ${oneLine(hint)}`]),
   ].join('\n');
 }
 
@@ -220,6 +227,10 @@ function cover(
     start: first,
     end: Math.max(first + 1, move(end, from + STARS.length)),
   };
+}
+
+function oneLine(text: string): string {
+  return printable(text.replace(/\s*\n\s*/g, ' '));
 }
 
 /** Control characters could rewrite the terminal. */

@@ -1,5 +1,4 @@
 /** What the expressions of one job can see: inputs, steps with their outputs, functions; and the types of all that. */
-import type { Environment } from '@marcbachmann/cel-js';
 import { isRecord, own } from '../schema-walk.ts';
 import { didYouMean, listNames, suggest } from '../suggest.ts';
 import { celMessage } from './cel-errors.ts';
@@ -24,6 +23,8 @@ const RUN_FIELDS: Readonly<Record<string, ValueType>> = {
   startedAt: 'string',
 };
 const PLAN_FIELDS: Readonly<Record<string, ValueType>> = { name: 'string' };
+
+type Environment = ReturnType<typeof newEnvironment>;
 
 /** Something wrong with an expression, by offsets in it. */
 export interface ExpressionProblem {
@@ -329,6 +330,7 @@ function celType(type: ValueType): string {
 }
 
 function valueType(type: string | undefined): ValueType | undefined {
+  if (/^(Steps|Step_|Outputs_|Inputs|Run$|Plan$)/.test(type ?? '')) return 'map';
   switch (type?.replace(/<.*$/, '')) {
     case 'string':
       return 'string';

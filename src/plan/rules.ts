@@ -129,6 +129,25 @@ async function isPossible(
   }
 }
 
+/** Addresses that are written out must at least be of the right kind. */
+export function checkAddresses(document: PlanDocument, collector: Collector): void {
+  const check = (value: unknown, path: Path, scheme: RegExp, what: string, hint: string) => {
+    if (typeof value !== 'string' || value === '' || scheme.test(value)) return;
+    const [first] = parseTemplate(value).parts;
+    // What begins with a variable may become anything.
+    if (first?.kind === 'text') collector.report(path, `is no ${what}`, { hint, secret: true });
+  };
+  for (const [name, { url }] of Object.entries(document.databases ?? {})) {
+    const hint =
+      'Write postgresql://USER@HOST:PORT/DATABASE, or the name of a variable that holds it: ${DATABASE_URL}.';
+    check(url, ['databases', name, 'url'], /^postgres(ql)?:\/\//, 'PostgreSQL url', hint);
+  }
+  for (const [name, { webhook }] of Object.entries(document.notifiers)) {
+    const hint = 'Write https://…, or the name of a variable that holds it: ${OPS_WEBHOOK}.';
+    check(webhook, ['notifiers', name, 'webhook'], /^https?:\/\//, 'http url', hint);
+  }
+}
+
 const SECRET_HINT = 'Move it out of the plan: ${NAME} from the environment, or ${file:/run/secrets/name}.';
 
 /** Passwords and tokens in the plan itself, which is meant to be kept in git. */

@@ -6,8 +6,8 @@ import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
 
 /** Names that stand in file names, urls of the dashboard and log lines. */
 export const NAME_PATTERN = '^[A-Za-z0-9_.-]+$';
-/** Names that stand in expressions. */
-export const IDENTIFIER_PATTERN = '^[A-Za-z_][A-Za-z0-9_]*$';
+/** Names that stand in expressions, where four words mean something already. */
+export const IDENTIFIER_PATTERN = '^(?!(true|false|null|in)$)[A-Za-z_][A-Za-z0-9_]*$';
 
 const name = {
   type: 'string',
@@ -20,7 +20,8 @@ const identifier = {
   type: 'string',
   pattern: IDENTIFIER_PATTERN,
   maxLength: 100,
-  'x-expected': 'letters, digits and "_" only, no digit in front, because expressions use it',
+  'x-expected':
+    'letters, digits and "_" only, no digit in front, and not true, false, null or in, because expressions use it',
 } as const satisfies JsonSchema;
 
 /** Migration tools whose own table tells the version of a database's schema. */

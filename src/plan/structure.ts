@@ -256,7 +256,7 @@ async function checkEntry(
     [inside, [...path, kind]],
   ] as const) {
     if (Object.keys(shared).length === 0) continue;
-    const validateShared = await compileSchema(sharedCheckSchema, { exempt: isLater });
+    const validateShared = await compileSchema(sharedCheckSchema);
     for (const problem of validateShared(shared)) reportProblem(problem, base, source, collector);
   }
   const validate = await compileSchema(schema, { exempt: isLater });

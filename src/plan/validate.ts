@@ -7,7 +7,7 @@ import type { Collector } from './diagnostic.ts';
 import type { Plan } from './model.ts';
 import { pathKey, withOrigin } from './origin.ts';
 import { checkGraphs, checkReferences } from './references.ts';
-import { checkDurations, checkInputs, checkSchedules, checkSecrets } from './rules.ts';
+import { checkAddresses, checkDurations, checkInputs, checkSchedules, checkSecrets } from './rules.ts';
 import { planDocumentSchema } from './schema.ts';
 import { at, type Path, type PlanSource } from './source.ts';
 import { checkStructure, type StepEntry, type Structure } from './structure.ts';
@@ -35,6 +35,7 @@ export async function validatePlan(
   await checkSchedules(document, collector);
   await checkInputs(document, collector);
   checkDurations(structure, collector);
+  checkAddresses(document, collector);
   checkSecrets(structure, vocabulary, collector);
   const plan = withOrigin(buildPlan(resolve(source.file), structure, source), {
     source,

@@ -28,7 +28,7 @@ describe('bad plans', () => {
   it('has as many problems as were planted, all in one go', async () => {
     const text = readFileSync(join(folder, 'keys-and-kinds.yaml'), 'utf8');
     const { diagnostics } = await parsePlan('plan.yaml', text, vocabulary);
-    expect(diagnostics.filter(({ severity }) => severity === 'error')).toHaveLength(26);
+    expect(diagnostics.filter(({ severity }) => severity === 'error')).toHaveLength(28);
   });
 
   it('paints for terminals, with the same words', async () => {

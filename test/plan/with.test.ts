@@ -89,7 +89,7 @@ describe('validateWith', () => {
   it('looks names up and asks the kind, when there is a plan', async () => {
     const { plan } = await parsePlan(
       'plan.yaml',
-      'version: 1\nname: x\ndatabases: { crm: { url: a } }\nrepositories: { local: { path: b } }\n',
+      'version: 1\nname: x\ndatabases: { crm: { url: postgres:///a } }\nrepositories: { local: { path: b } }\n',
       vocabulary,
     );
     const settings = { database: 'crn', repository: 'local', keep: { last: 1 } };
