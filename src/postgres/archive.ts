@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { startTool } from '../process.ts';
+import { assertWholeTar } from './tar.ts';
 import {
   type ArchiveEntry,
   isListed,
@@ -267,6 +268,7 @@ export async function readThrough(
 ): Promise<void> {
   const fromPath = typeof input === 'string';
   const label = context.label ?? (fromPath ? input : 'the archive');
+  if (fromPath && (await detectArchive(input)).format === 'tar') await assertWholeTar(input);
   const tool = startTool({
     command: tools.path('pg_restore'),
     args: ['--file=/dev/null', ...(fromPath ? [input] : ['--format=custom'])],

@@ -52,6 +52,12 @@ const KNOWN: readonly Known[] = [
     hint: () => 'Free space where the server keeps its data, then run again.',
   },
   {
+    pattern: /deadlock detected/i,
+    code: 'RESTORE_FAILED',
+    hint: () => "Workers of pg_restore got in each other's way. Run again with jobs: 1.",
+    transient: true,
+  },
+  {
     pattern: /out of shared memory/i,
     code: 'RESTORE_FAILED',
     hint: () => 'Raise max_locks_per_transaction on the server that is restored to.',
@@ -88,7 +94,10 @@ const ENVIRONMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** True when a failed restore shows that the backup itself is bad. */
 export function blamesBackup(error: unknown): boolean {
   const { code, message } = toBackplanError(error);
-  return !ENVIRONMENT.has(code) && !/was killed by|out of shared memory|tablespace/i.test(message);
+  return (
+    !ENVIRONMENT.has(code) &&
+    !/was killed by|deadlock detected|out of shared memory|tablespace/i.test(message)
+  );
 }
 
 /** @param label how the archive is called @param user who restores */

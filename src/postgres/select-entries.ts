@@ -170,3 +170,19 @@ function addNeeds(
       included.add(entry);
   }
 }
+
+/**
+ * Parallel workers of pg_restore deadlock when they attach indexes of partitions at the same time (they lock parent and
+ * child in no fixed order). What attaches, and what needs that, is a second part for one worker; it takes no time.
+ */
+export function splitForParallel(entries: readonly ArchiveEntry[]): ArchiveEntry[][] {
+  const later = new Set(entries.filter(({ type }) => type === 'INDEX ATTACH').map(({ id }) => id));
+  if (later.size === 0) return [[...entries]];
+  for (let before = -1; before !== later.size; ) {
+    before = later.size;
+    for (const { id, dependencies } of entries) {
+      if (dependencies.some((each) => later.has(each))) later.add(id);
+    }
+  }
+  return [entries.filter(({ id }) => !later.has(id)), entries.filter(({ id }) => later.has(id))];
+}

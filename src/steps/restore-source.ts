@@ -17,6 +17,7 @@ import { localeOf, type WantedLocale } from '../postgres/create-database.ts';
 import type { CapturedState } from '../postgres/globals.ts';
 import { type PlainFacts, PlainScript } from '../postgres/plain.ts';
 import { rolesIn } from '../postgres/role-names.ts';
+import { assertWholeTar } from '../postgres/tar.ts';
 import { findTools, parseVersion } from '../postgres/tools.ts';
 import { unwrap } from '../postgres/unwrap.ts';
 import { type Backup, isWhole, type Manifest, type ManifestFile } from '../repository/manifest.ts';
@@ -28,7 +29,7 @@ export interface RestoreSource {
   /** For messages: `backup local:crm-…` or the path. */
   readonly label: string;
   readonly format: ArchiveFormat;
-  readonly backup?: { readonly repository: Repository; readonly backup: Backup };
+  readonly backup?: FoundBackup;
   /** Undefined for plain SQL. */
   readonly entries?: readonly ArchiveEntry[];
   /** Names and dependencies of the entries are right to the letter. */
@@ -73,21 +74,32 @@ export interface SourceParams {
   readonly database?: string;
 }
 
+export interface FoundBackup {
+  readonly repository: Repository;
+  readonly backup: Backup;
+}
+
 /** @throws BACKUP_NOT_FOUND, BACKUP_CORRUPT, INPUT_INVALID */
 export async function resolveSource(params: SourceParams, context: StepContext): Promise<RestoreSource> {
-  if (typeof params.path === 'string' && params.path !== '') {
-    const path = isAbsolute(params.path) ? params.path : join(context.baseDirectory, params.path);
-    return await archiveSource(await detectArchive(path), context);
-  }
-  const found = await findBackup(params, context);
-  return await backupSource(found.repository, found.backup, context);
+  return isPath(params)
+    ? await openArchive(params, context)
+    : await openBackup(await findBackup(params, context), context);
+}
+
+/** An archive that no repository holds, as against a backup. */
+export function isPath(params: SourceParams): boolean {
+  return typeof params.path === 'string' && params.path !== '';
+}
+
+/** @throws BACKUP_NOT_FOUND, BACKUP_CORRUPT, INPUT_INVALID */
+export async function openArchive(params: SourceParams, context: StepContext): Promise<RestoreSource> {
+  const text = params.path ?? '';
+  const path = isAbsolute(text) ? text : join(context.baseDirectory, text);
+  return await archiveSource(await detectArchive(path), context);
 }
 
 /** Looks up a reference such as `latest`, `local:crm-2026…` or `label:before-restore`. @throws BACKUP_NOT_FOUND, INPUT_INVALID */
-export async function findBackup(
-  params: SourceParams,
-  context: StepContext,
-): Promise<{ repository: Repository; backup: Backup }> {
+export async function findBackup(params: SourceParams, context: StepContext): Promise<FoundBackup> {
   const text = params.backup ?? '';
   if (text === '') {
     throw new BackplanError('INPUT_INVALID', 'no backup is named', {
@@ -108,7 +120,7 @@ export async function findBackup(
   }
   const names =
     prefix !== undefined ? [prefix] : params.repository !== undefined ? [params.repository] : declared;
-  const found: { repository: Repository; backup: Backup }[] = [];
+  const found: FoundBackup[] = [];
   let failure: BackplanError | undefined;
   for (const name of names) {
     const repository = await context.repository(name);
@@ -130,9 +142,9 @@ export async function findBackup(
   return newest;
 }
 
-async function backupSource(
-  repository: Repository,
-  backup: Backup,
+/** Reads what the backup holds. @throws BACKUP_CORRUPT */
+export async function openBackup(
+  { repository, backup }: FoundBackup,
   context: StepContext,
 ): Promise<RestoreSource> {
   const { manifest } = backup;
@@ -247,8 +259,10 @@ async function archiveSource(archive: DetectedArchive, context: StepContext): Pr
     open,
     materialize: async (scratch: string, onBytes: (bytes: number) => void) => {
       if (wrapper === 'none') return path;
+      // The original was looked at when it was opened.
       const copy = join(scratch, format === 'tar' ? 'archive.tar' : 'archive.dump');
       await spool(await open(onBytes), copy, context);
+      if (format === 'tar') await assertWholeTar(copy);
       return copy;
     },
   };
@@ -270,6 +284,7 @@ async function archiveSource(archive: DetectedArchive, context: StepContext): Pr
     };
   }
   const tools = await archiveTools(context);
+  if (format === 'tar' && wrapper === 'none') await assertWholeTar(path);
   const contents =
     wrapper === 'none'
       ? await readContents(tools, path, toolContext(context))

@@ -11,7 +11,7 @@ import { databaseStateSql } from '../postgres/globals.ts';
 import { assertComplete } from '../postgres/inventory.ts';
 import { conninfo, restoreArchive, restoreScript } from '../postgres/restore.ts';
 import { blamesBackup } from '../postgres/restore-error.ts';
-import { selectEntries } from '../postgres/select-entries.ts';
+import { type Chosen, selectEntries, splitForParallel } from '../postgres/select-entries.ts';
 import { isListed } from '../postgres/toc.ts';
 import { findTools, major, type Tools, versionText } from '../postgres/tools.ts';
 import { runTool } from '../process.ts';
@@ -20,7 +20,15 @@ import { columnsSchema, type Infer, type JsonSchema } from '../schema.ts';
 import { formatBytes, formatDuration } from '../units.ts';
 import { assertRoom, freeSpaceOf } from './disk.ts';
 import { extensionPackageHint, foreignStateSql } from './restore-hints.ts';
-import { type RestoreSource, resolveSource } from './restore-source.ts';
+import {
+  type FoundBackup,
+  findBackup,
+  isPath,
+  openArchive,
+  openBackup,
+  type RestoreSource,
+  type SourceParams,
+} from './restore-source.ts';
 import {
   asDatabaseTarget,
   assertNewEnough,
@@ -193,39 +201,27 @@ export const restore = defineStep({
     // What fails ends what runs beside it.
     const group = new AbortController();
     const context = { ...outer, signal: AbortSignal.any([outer.signal, group.signal]) };
-    const source = await resolveSource(
-      {
-        ...params,
-        ...(params.database === undefined && typeof params.into === 'object' && 'staging' in params.into
-          ? { database: params.into.staging }
-          : {}),
-      },
-      context,
-    );
-    assertSelectable(params, source);
-    const release = await source.backup?.repository.lease(source.backup.backup, context.run.id);
-    let target: TargetServer | undefined;
+    const found = isPath(params) ? undefined : await findBackup(lookup(params), context);
+    const release = await found?.repository.lease(found.backup, context.run.id);
     const whole = params.tables === undefined && params.schemas === undefined && params.only === undefined;
+    let target: TargetServer | undefined;
     try {
-      const done = await restoreInto(params, source, context, group, (opened) => {
+      const source =
+        found === undefined ? await openArchive(params, context) : await openBackup(found, context);
+      const selected = select(params, source);
+      const done = await restoreInto({ params, source, selected, context }, group, (opened) => {
         target = opened;
       });
-      const { connection } = done.target;
       const durationMs = Math.round(performance.now() - started);
-      context.addDatabase(
-        asDatabaseTarget(done.target, {
-          ...(source.backup === undefined
-            ? {}
-            : {
-                backup: {
-                  repository: source.backup.backup.repository,
-                  id: source.backup.backup.manifest.id,
-                },
-              }),
-          whole: whole && source.whole,
-        }),
-      );
-      if (whole) await prove(source, context, true, done.target.maintenance.serverVersion, durationMs);
+      const held =
+        found === undefined
+          ? {}
+          : { backup: { repository: found.backup.repository, id: found.backup.manifest.id } };
+      context.addDatabase(asDatabaseTarget(done.target, { ...held, whole: whole && source.whole }));
+      if (whole) {
+        const serverVersion = versionText(done.target.maintenance.serverVersion);
+        await prove(found, context, { passed: true, serverVersion, durationMs });
+      }
       done.target.keep();
       target = undefined;
       context.log.info(
@@ -233,11 +229,8 @@ export const restore = defineStep({
       );
       return {
         database: done.target.handle,
-        name: connection.database,
-        backup:
-          source.backup === undefined
-            ? null
-            : `${source.backup.backup.repository}:${source.backup.backup.manifest.id}`,
+        name: done.target.connection.database,
+        backup: found === undefined ? null : `${found.backup.repository}:${found.backup.manifest.id}`,
         bytes: done.bytes,
         durationMs,
         tables: done.tables,
@@ -245,7 +238,10 @@ export const restore = defineStep({
     } catch (error) {
       await target?.discard();
       if (whole && !outer.signal.aborted && blamesBackup(error)) {
-        await prove(source, context, false, undefined, Math.round(performance.now() - started));
+        await prove(found, context, {
+          passed: false,
+          durationMs: Math.round(performance.now() - started),
+        });
       }
       throw error;
     } finally {
@@ -254,18 +250,34 @@ export const restore = defineStep({
   },
 });
 
+/** Beside production, the backups of production are meant. */
+function lookup(params: Params): SourceParams {
+  const beside =
+    typeof params.into === 'object' && 'staging' in params.into ? params.into.staging : undefined;
+  const database = params.database ?? beside;
+  return { ...params, ...(database === undefined ? {} : { database }) };
+}
+
 const POINT_IN_TIME =
   'a point in time can only be reached from physical backups with WAL, which this plan does not have';
 const POINT_IN_TIME_HINT =
   'Leave `at` empty and choose the newest backup before that time (backplan backups PLAN).';
 
+/** What is restored and how. */
+interface Work {
+  readonly params: Params;
+  readonly source: RestoreSource;
+  /** Of a partial restore. */
+  readonly selected: Chosen | undefined;
+  readonly context: StepContext;
+}
+
 async function restoreInto(
-  params: Params,
-  source: RestoreSource,
-  context: StepContext,
+  work: Work,
   group: AbortController,
   opened: (target: TargetServer) => void,
 ): Promise<{ target: TargetServer; tables: number; bytes: number }> {
+  const { params, source, context } = work;
   const scratchParent = context.plan.settings.scratchDirectory ?? tmpdir();
   await assertRoomFor(params, source, context, scratchParent);
   const scratch = join(scratchParent, `backplan-scratch-${randomBytes(6).toString('hex')}`);
@@ -288,7 +300,7 @@ async function restoreInto(
     const tools = await restoreTools(source, target, context);
     await createTarget(target, source, context);
     if (target.kind === 'sandbox') await createSandboxRoles(target, source);
-    const entries = await fill({ params, source, target, context, tools, path, scratch });
+    const entries = await fill({ ...work, target, tools, path, scratch });
     await analyze(target, tools, context);
     await withClient(target.connection, clientOptions(context), async (client) => {
       if (entries !== undefined && params.only !== 'data') await assertComplete(client, entries);
@@ -324,22 +336,35 @@ function clientOptions(context: StepContext) {
   };
 }
 
-function assertSelectable({ tables, schemas, only }: Params, source: RestoreSource): void {
+/** @throws INPUT_INVALID where parts cannot be picked, BACKUP_NOT_FOUND for names that the archive does not have */
+function select({ tables, schemas, only }: Params, source: RestoreSource): Chosen | undefined {
   const partial = tables !== undefined || schemas !== undefined;
   if (source.format === 'plain' && (partial || only !== undefined)) {
     throw new BackplanError('INPUT_INVALID', `${source.label} is plain SQL, of which nothing can be picked`, {
       hint: 'Restore it whole, for example into a sandbox, and copy what you need from there.',
     });
   }
-  if (partial && source.entries !== undefined && !source.exact) {
+  if (!partial) return undefined;
+  if (source.entries === undefined) {
     throw new BackplanError(
       'INPUT_INVALID',
-      `${source.label} was made by a newer pg_dump than this backplan can read names of`,
+      `${source.label} must be unpacked before parts of it can be picked`,
       {
-        hint: 'Restore it whole, or use a newer version of backplan.',
+        hint: 'Unpack it (gunzip, zstd -d) and name the tar file itself.',
       },
     );
   }
+  if (!source.exact) {
+    throw new BackplanError(
+      'INPUT_INVALID',
+      `${source.label} was made by a newer pg_dump than this backplan can read names of`,
+      { hint: 'Restore it whole, or use a newer version of backplan.' },
+    );
+  }
+  return selectEntries(source.entries, {
+    ...(tables === undefined ? {} : { tables }),
+    ...(schemas === undefined ? {} : { schemas }),
+  });
 }
 
 async function assertRoomFor(
@@ -421,11 +446,8 @@ async function restoreTools(
   });
 }
 
-interface Filling {
-  readonly params: Params;
-  readonly source: RestoreSource;
+interface Filling extends Work {
   readonly target: TargetServer;
-  readonly context: StepContext;
   readonly tools: Tools;
   readonly path: string;
   readonly scratch: string;
@@ -433,7 +455,7 @@ interface Filling {
 
 /** Fills the target; returns the entries that must be there now, where they are known. */
 async function fill(filling: Filling) {
-  const { params, source, target, context, tools, path, scratch } = filling;
+  const { params, source, selected, target, context, tools, path, scratch } = filling;
   const options = {
     tools,
     target: target.connection,
@@ -455,34 +477,38 @@ async function fill(filling: Filling) {
       await restoreScript(await source.open(), options);
       return undefined;
     }
-    const partial = params.tables !== undefined || params.schemas !== undefined;
-    const selected = partial ? selectEntries(source.entries ?? [], params) : undefined;
     for (const each of selected?.leftOut ?? [])
       context.log.warn(`left out: ${each} needs a table that is not selected`);
     const entries = (selected?.entries ?? source.entries ?? []).filter(
-      (entry) => isListed(entry) && entry.type !== 'SUBSCRIPTION',
+      (entry) =>
+        isListed(entry) &&
+        entry.type !== 'SUBSCRIPTION' &&
+        // Large objects count as rows.
+        !(params.only === 'schema' && /^BLOB/.test(entry.type)),
     );
     for (const { type, name } of source.entries ?? []) {
       if (type === 'SUBSCRIPTION') {
         context.log.warn(`the subscription ${name} is not restored: create it again where it should run`);
       }
     }
-    let listFile: string | undefined;
-    if (selected !== undefined) {
-      listFile = join(scratch, 'entries.list');
-      await writeFile(listFile, selected.entries.map(({ id }) => `${id};\n`).join(''));
-    }
     if (params.only !== 'data') await createMissingSchemas(filling, entries);
-    await restoreArchive(path, {
-      ...options,
-      jobs: params.jobs ?? target.jobs,
-      // Rows into an existing database: all of them or none.
-      singleTransaction: params.only === 'data',
-      ...(params.only === 'data' ? { jobs: 1 } : {}),
-      ...(params.only === undefined ? {} : { only: params.only }),
-      ...(listFile === undefined ? {} : { listFile }),
-      ...(target.kind === 'sandbox' ? { noTablespaces: true } : {}),
-    });
+    // Tar archives can only be read front to back; rows into an existing database come in one transaction.
+    const jobs = params.only === 'data' || source.format === 'tar' ? 1 : (params.jobs ?? target.jobs);
+    const wanted = selected?.entries ?? source.entries ?? [];
+    const phases = source.exact && jobs > 1 ? splitForParallel(wanted) : [wanted];
+    for (const [phase, part] of phases.entries()) {
+      const listed = selected !== undefined || phases.length > 1;
+      const listFile = join(scratch, `entries-${phase}.list`);
+      if (listed) await writeFile(listFile, part.map(({ id }) => `${id};\n`).join(''));
+      await restoreArchive(path, {
+        ...options,
+        jobs: phase === 0 ? jobs : 1,
+        singleTransaction: params.only === 'data',
+        ...(params.only === undefined ? {} : { only: params.only }),
+        ...(listed ? { listFile } : {}),
+        ...(target.kind === 'sandbox' ? { noTablespaces: true } : {}),
+      });
+    }
     return source.exact ? entries : undefined;
   } finally {
     stopWatching();
@@ -603,29 +629,18 @@ async function applyState(
 }
 
 async function prove(
-  source: RestoreSource,
+  found: FoundBackup | undefined,
   context: StepContext,
-  passed: boolean,
-  serverVersion: number | undefined,
-  durationMs: number,
+  statement: Pick<Proof, 'passed' | 'serverVersion' | 'durationMs'>,
 ): Promise<void> {
-  if (source.backup === undefined) return;
-  const { repository, backup } = source.backup;
-  const proof: Proof = {
-    proofVersion: 1,
-    backup: backup.manifest.id,
-    kind: 'restored',
-    passed,
-    at: new Date().toISOString(),
-    run: context.run.id,
-    durationMs,
-    ...(serverVersion === undefined ? {} : { serverVersion: versionText(serverVersion) }),
-  };
+  if (found === undefined) return;
+  const { repository, backup } = found;
+  const about = { backup: backup.manifest.id, run: context.run.id, at: new Date().toISOString() };
   try {
-    await repository.addProof(backup, proof);
+    await repository.addProof(backup, { proofVersion: 1, kind: 'restored', ...about, ...statement });
   } catch (error) {
     context.log.warn(
-      `that ${source.label} was restored could not be noted: ${toBackplanError(error).message}`,
+      `the outcome of restoring ${repository.name}:${about.backup} could not be noted: ${toBackplanError(error).message}`,
     );
   }
 }
