@@ -22,7 +22,7 @@ import { makeRunLogReporter } from './report/run-log.ts';
 import { openRepository } from './repository/open.ts';
 import type { Leases, Repository } from './repository/repository.ts';
 import { type Locks, openLocks } from './runs/lock.ts';
-import type { RunRecord, Trigger } from './runs/record.ts';
+import type { RunRecord, RunStatus, Trigger } from './runs/record.ts';
 import { type RecoveryReport, type Removers, recover } from './runs/recovery.ts';
 import { lockFile, newRunId } from './runs/run-id.ts';
 import { type Journal, openJournal } from './runs/store.ts';
@@ -124,7 +124,7 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
   const databaseLocks = openLocks(lockFile(options.stateDirectory));
   const reporters = [await makeRunLogReporter(), ...options.reporters];
   try {
-    const record = await executeJob({
+    return await executeJob({
       plan,
       job,
       runId,
@@ -143,9 +143,8 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
       trigger,
       masker,
       stateDirectory: options.stateDirectory,
+      settle: (run, status) => settleOwned(run, status, plan, journal),
     });
-    await settleOwned(record, plan, journal);
-    return record;
   } finally {
     await closeReporters(reporters);
     stores.close();
@@ -154,9 +153,9 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
 }
 
 /** A staging database is what a successful run was asked for; what a failed one leaves is removed. */
-async function settleOwned(record: RunRecord, plan: Plan, journal: Journal): Promise<void> {
-  for (const { id, thing } of journal.ownedBy(record.id)) {
-    if (thing.kind === 'stagingDatabase' && record.status === 'succeeded') {
+async function settleOwned(run: string, status: RunStatus, plan: Plan, journal: Journal): Promise<void> {
+  for (const { id, thing } of journal.ownedBy(run)) {
+    if (thing.kind === 'stagingDatabase' && status === 'succeeded') {
       journal.release(id);
       continue;
     }

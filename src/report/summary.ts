@@ -44,12 +44,13 @@ function errorBlock(step: StepRecord, paint: Paint): string[] {
   return [
     '',
     `${paint(style, `${step.name} failed:`)} ${paint('bold', step.error.code)} ${clean(step.error.message)}`,
-    ...evidence(step.error, step.stderr, paint),
+    // What checks found stands above, each with its hint; once is enough.
+    ...(step.error.code.startsWith('CHECKS_') ? [] : evidence(step.error, step.stderr, paint)),
   ];
 }
 
 function evidence(error: ErrorRecord, stderr: string | undefined, paint: Paint): string[] {
-  const text = error.detail ?? (error.code === 'CHECKS_FAILED' ? undefined : stderr);
+  const text = error.detail ?? stderr;
   const lines = text === undefined || text.trim() === '' ? [] : clean(text).trim().split('\n');
   const shown = lines.slice(-DETAIL_LINES).map((line) => paint('dim', `  | ${shorten(line, 240)}`));
   const cut = lines.length - shown.length;
