@@ -1,4 +1,4 @@
-/** Every step kind. Adding one touches its own file and this list. */
+/** Every step kind, in the order in which help lists them. Adding one touches its own file and this list. */
 import { backup } from './backup.ts';
 import { check } from './check.ts';
 import { command } from './command.ts';
@@ -17,15 +17,15 @@ import { verify } from './verify.ts';
 export const stepKinds: readonly StepKind[] = [
   preflight,
   backup,
+  verify,
+  copy,
   restore,
   check,
   promote,
   rollback,
   drop,
   prune,
-  verify,
-  copy,
-  sql,
   rebuildConstraints,
+  sql,
   command,
 ];
