@@ -33,13 +33,26 @@ export const sql = defineCheck({
             type: 'object',
             required: ['value'],
             additionalProperties: false,
-            properties: { value: { type: ['string', 'number', 'boolean', 'null'] } },
+            properties: {
+              value: {
+                type: ['string', 'number', 'boolean', 'null'],
+                description: 'What the first column of the first row must be.',
+                examples: [0],
+              },
+            },
           },
           {
             type: 'object',
             required: ['rows'],
             additionalProperties: false,
-            properties: { rows: { type: 'integer', minimum: 0 } },
+            properties: {
+              rows: {
+                type: 'integer',
+                minimum: 0,
+                description: 'How many rows there must be.',
+                examples: [14],
+              },
+            },
           },
         ],
         'x-expected': 'empty, rows, true, false, {value: …} or {rows: …}',

@@ -170,5 +170,14 @@ function exampleOf(schema: JsonSchema): unknown {
   if ('const' in schema) return undefined;
   if ('default' in schema) return schema.default;
   if (schema.enum !== undefined) return schema.enum[0];
-  return schema.type === 'boolean' ? true : undefined;
+  if (schema.type === 'boolean') return true;
+  if (schema.properties === undefined) return undefined;
+  // A map is shown with what it must hold.
+  const entries = (schema.required ?? []).map((key) => {
+    const property = schema.properties?.[key] ?? {};
+    return [key, property.examples?.[0] ?? exampleOf(property)] as const;
+  });
+  return entries.length === 0 || entries.some(([, example]) => example === undefined)
+    ? undefined
+    : Object.fromEntries(entries);
 }
