@@ -16,7 +16,7 @@ import { BackplanError } from '../errors.ts';
 import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
 import { formatDuration, formatInstant, parseDuration } from '../units.ts';
 import { byStart } from './catalog.ts';
-import { type Backup, isProven, newestProof, PROOF_KINDS } from './manifest.ts';
+import { type Backup, isProven, isWhole, newestProof, PROOF_KINDS } from './manifest.ts';
 import { type Period, periodNames } from './periods.ts';
 import type { BrokenBackup } from './repository.ts';
 
@@ -99,9 +99,11 @@ export function decide(
   refuseWhereItCouldHurt(sorted, now, options.broken ?? []);
 
   const reasons = new Map<string, string[]>(sorted.map(({ manifest }) => [manifest.id, []]));
-  const say = ({ manifest }: Backup, reason: string) => {
+  const say: Say = ({ manifest }, reason, remark = '') => {
     const said = reasons.get(manifest.id);
-    if (said !== undefined && !said.includes(reason)) said.push(reason);
+    // The second pass, with its remark, has nothing to add where the first one said the same.
+    if (said !== undefined && !said.includes(reason) && !said.includes(reason + remark))
+      said.push(reason + remark);
   };
   for (const line of linesOf(sorted)) {
     protect(line, say);
@@ -116,13 +118,14 @@ export function decide(
   });
 }
 
-type Say = (backup: Backup, reason: string) => void;
+type Say = (backup: Backup, reason: string, remark?: string) => void;
 
 /** What stays whatever the rules say. `line` is oldest first and not empty. */
 function protect(line: readonly Backup[], say: Say): void {
-  for (const backup of line.slice(-1)) say(backup, 'newest backup');
+  const extent = line.every(isWhole) ? '' : ' of its selection';
+  for (const backup of line.slice(-1)) say(backup, `newest backup${extent}`);
   const proven = line.filter(isProven);
-  for (const backup of proven.slice(-1)) say(backup, 'newest proven backup');
+  for (const backup of proven.slice(-1)) say(backup, `newest proven backup${extent}`);
   if (proven.length > 0) return;
   for (const backup of line.slice(-UNPROVEN))
     say(backup, `one of the newest ${UNPROVEN}, none being proven yet`);
@@ -144,7 +147,7 @@ function applyRules(line: readonly Backup[], rules: Keep, timezone: string, say:
   for (const backups of passes) {
     const remark = backups === line ? '' : ' without a failed proof';
     if (rules.last !== undefined) {
-      for (const backup of backups.slice(-rules.last)) say(backup, `one of the last ${rules.last}${remark}`);
+      for (const backup of backups.slice(-rules.last)) say(backup, `one of the last ${rules.last}`, remark);
     }
     for (const [rule, period] of Object.entries(PERIODS) as [keyof typeof PERIODS, Period][]) {
       const limit = rules[rule];
@@ -152,7 +155,7 @@ function applyRules(line: readonly Backup[], rules: Keep, timezone: string, say:
       // Later ones replace earlier ones of the same period; a period stays where it was first seen.
       const newestOf = new Map(backups.map((backup) => [name(period, new Date(startOf(backup))), backup]));
       for (const [label, backup] of [...newestOf].slice(-limit)) {
-        say(backup, `newest of ${period === 'week' ? 'week ' : ''}${label}${remark}`);
+        say(backup, `newest of ${period === 'week' ? 'week ' : ''}${label}`, remark);
       }
     }
   }
