@@ -37,7 +37,10 @@ describe('plans/crm-license-system.yaml', () => {
 
     sql(
       database,
-      `DELETE FROM "UserTenantLicense" WHERE "userId" < 'user000200'; DELETE FROM "User" WHERE id < 'user000200'; DROP INDEX "tenantId_licenseType"`,
+      `CREATE TEMP TABLE gone AS SELECT id FROM "User" ORDER BY id LIMIT 200;
+       DELETE FROM "UserTenantLicense" WHERE "userId" IN (SELECT id FROM gone);
+       DELETE FROM "User" WHERE id IN (SELECT id FROM gone);
+       DROP INDEX "tenantId_licenseType"`,
     );
     expect((await run('check', plan, 'crm-consistency')).code).toBe(3);
 
@@ -55,7 +58,7 @@ describe('plans/crm-license-system.yaml', () => {
     const partial = await run(
       'run',
       plan,
-      'partial-restore',
+      'recover-licences',
       '--input',
       `into=${copy}`,
       '--input',

@@ -90,7 +90,8 @@ describe('kill -9 of the runner', () => {
     expect(next.stdout).not.toContain('"running"');
     await world.run(['backup', 'PLAN']);
     await expectClean(world, before);
-    expect((await listed(world)).length).toBeGreaterThanOrEqual(Math.min(5, finished) > 0 ? 1 : 1);
+    // Retention of the nightly job keeps five; a run that ended well was published.
+    expect((await listed(world)).length).toBeGreaterThanOrEqual(1 + Math.min(1, finished));
     expect((await world.run(['run', 'PLAN', 'nightly'])).code).toBe(0);
   }, 400_000);
 
@@ -303,44 +304,45 @@ describe('the server and the machine', () => {
     expect(after.backups).toEqual([]);
   });
 
-  it('missing tools are named, with what to install', async () => {
-    const world = makeWorld();
-    const empty = join(world.folder, 'bin');
-    mkdirSync(empty);
-    symlinkSync(process.execPath, join(empty, 'node'));
-    chmodSync(empty, 0o755);
-    const hidden = spawnSync('unshare', ['-m', 'true']).status === 0;
-    if (!hidden) return;
-    // In a mount namespace of its own, the folder with PostgreSQL's binaries is empty.
-    const bin = join(inject('cluster').binDirectory, '..', '..');
-    const script = `mount -t tmpfs none ${bin} && exec "$0" "$@"`;
-    const result = spawnSync(
-      'unshare',
-      [
-        '-m',
-        'sh',
-        '-c',
-        script,
-        process.execPath,
-        join(import.meta.dirname, '../../bin/backplan.js'),
-        'backup',
-        world.plan,
-      ],
-      {
-        encoding: 'utf8',
-        env: { ...world.env, PATH: `${empty}:/usr/sbin:/bin`, HOME: world.folder, NO_COLOR: '1' },
-      },
-    );
-    if (
-      execFileSync('sh', ['-c', 'PATH=/usr/sbin:/bin command -v pg_dump || true'], {
-        encoding: 'utf8',
-      }).trim() !== ''
-    ) {
-      // Debian's wrapper is still there; it has nothing to wrap.
-      expect(result.status).not.toBe(0);
-      return;
-    }
-    expect(result.status, result.stdout + result.stderr).toBe(6);
-    expect(result.stdout + result.stderr).toMatch(/TOOL_MISSING.*postgresql-client/s);
-  });
+  it.skipIf(spawnSync('unshare', ['-m', 'true']).status !== 0)(
+    'missing tools are named, with what to install',
+    async () => {
+      const world = makeWorld();
+      const empty = join(world.folder, 'bin');
+      mkdirSync(empty);
+      symlinkSync(process.execPath, join(empty, 'node'));
+      chmodSync(empty, 0o755);
+      // In a mount namespace of its own, the folder with PostgreSQL's binaries is empty.
+      const bin = join(inject('cluster').binDirectory, '..', '..');
+      const script = `mount -t tmpfs none ${bin} && exec "$0" "$@"`;
+      const result = spawnSync(
+        'unshare',
+        [
+          '-m',
+          'sh',
+          '-c',
+          script,
+          process.execPath,
+          join(import.meta.dirname, '../../bin/backplan.js'),
+          'backup',
+          world.plan,
+        ],
+        {
+          encoding: 'utf8',
+          env: { ...world.env, PATH: `${empty}:/usr/sbin:/bin`, HOME: world.folder, NO_COLOR: '1' },
+        },
+      );
+      if (
+        execFileSync('sh', ['-c', 'PATH=/usr/sbin:/bin command -v pg_dump || true'], {
+          encoding: 'utf8',
+        }).trim() !== ''
+      ) {
+        // Debian's wrapper is still there; it has nothing to wrap.
+        expect(result.status).not.toBe(0);
+        return;
+      }
+      expect(result.status, result.stdout + result.stderr).toBe(6);
+      expect(result.stdout + result.stderr).toMatch(/TOOL_MISSING.*postgresql-client/s);
+    },
+  );
 });
