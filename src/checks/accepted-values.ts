@@ -76,6 +76,9 @@ export const acceptedValues = defineCheck({
   },
 });
 
+/** Characters of a value that are shown; what is longer is wrong anyway. */
+const SHOWN = 200;
+
 /** A value with its white space and control characters visible: `"active "`, `"a\u00a0b"`. */
 export function visible(value: string | null): string {
   if (value === null) return 'NULL';
@@ -115,7 +118,7 @@ async function failure(
 ): Promise<Finding> {
   const sql = identifier(column);
   const histogram = await client.query<{ value: string | null; n: string }>(
-    `SELECT ${sql}::pg_catalog.text COLLATE pg_catalog."C" AS value, pg_catalog.count(*) AS n
+    `SELECT pg_catalog.left(${sql}::pg_catalog.text COLLATE pg_catalog."C", ${SHOWN}) AS value, pg_catalog.count(*) AS n
      FROM ${table.sql}
      WHERE ${seen.nullable ? `${sql} IS NOT NULL AND ` : ''}(${test}) IS NOT TRUE
      GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ${Math.max(1, sample)}`,

@@ -14,6 +14,7 @@ export const rowCount = defineCheck({
     description: 'Bounds of the exact number of rows; at least one of min, max and equals.',
     required: ['table'],
     minProperties: 2,
+    'x-expected': 'a table and at least one of min, max and equals',
     additionalProperties: false,
     properties: {
       table: { ...tableNameSchema, description: 'The table (or view).', examples: ['Tenant'] },

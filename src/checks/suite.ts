@@ -182,7 +182,29 @@ function toResult(entry: Entry, finding: Finding | undefined, durationMs: number
   if (finding === undefined) return errored(entry, 'the check said nothing', durationMs);
   const { outcome, ...rest } = finding;
   const status = outcome === 'failed' ? (entry.severity === 'warn' ? 'warned' : 'failed') : outcome;
-  return { name: entry.name, kind: entry.kind, severity: entry.severity, status, durationMs, ...rest };
+  return {
+    name: entry.name,
+    kind: entry.kind,
+    severity: entry.severity,
+    status,
+    durationMs,
+    ...rest,
+    ...(rest.samples === undefined ? {} : { samples: rest.samples.map(shorten) }),
+  };
+}
+
+/** Samples are to recognise a row by, not to carry documents into reports. */
+const SAMPLE_CHARACTERS = 300;
+
+function shorten(sample: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(sample).map(([key, value]) => {
+      const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
+      return typeof text === 'string' && text.length > SAMPLE_CHARACTERS
+        ? [key, `${text.slice(0, SAMPLE_CHARACTERS)}…`]
+        : [key, value];
+    }),
+  );
 }
 
 function errored(entry: Entry, message: string, durationMs: number, hint?: string): CheckResult {

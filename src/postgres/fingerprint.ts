@@ -26,8 +26,8 @@ export interface FingerprintOptions {
 
 type SequenceFingerprint = NonNullable<Fingerprint['sequences']>[number];
 
-/** How many tables one statement counts: round trips matter with thousands of small tables. */
-const COUNT_BATCH = 50;
+/** How many tables one statement reads: round trips matter with thousands of small tables, and so do locks. */
+const BATCH = 50;
 
 /**
  * Takes a fingerprint inside the transaction that the caller has open (REPEATABLE READ, whose snapshot pg_dump gets
@@ -76,8 +76,8 @@ async function measureTables(
   const tell = (note: string) =>
     options.onProgress?.({ done: measured.length, total: tables.length, unit: 'objects', note });
   if (kind === 'counts') {
-    for (let start = 0; start < tables.length; start += COUNT_BATCH) {
-      const batch = tables.slice(start, start + COUNT_BATCH);
+    for (let start = 0; start < tables.length; start += BATCH) {
+      const batch = tables.slice(start, start + BATCH);
       const counts = await countRows(client, batch);
       measured.push(
         ...batch.map(({ schema, table }, index) => ({ schema, table, rows: counts[index] ?? 0 })),
@@ -101,14 +101,30 @@ async function measureTables(
 
 /** Exact row counts, in the order given. */
 export async function countRows(client: Client, tables: readonly DataTable[]): Promise<number[]> {
-  if (tables.length === 0) return [];
-  const rows = await client.query<{ i: number; n: string }>(
-    tables
-      .map((table, index) => `SELECT ${index} AS i, pg_catalog.count(*) AS n FROM ${table.from}`)
-      .join(' UNION ALL '),
-  );
-  const counts = new Map(rows.map((row) => [row.i, Number(row.n)]));
-  return tables.map((_table, index) => counts.get(index) ?? 0);
+  const counts: number[] = [];
+  for (let start = 0; start < tables.length; start += BATCH) {
+    const batch = tables.slice(start, start + BATCH);
+    const rows = await unlocked(client, () =>
+      client.query<{ i: number; n: string }>(
+        batch
+          .map((table, index) => `SELECT ${index} AS i, pg_catalog.count(*) AS n FROM ${table.from}`)
+          .join(' UNION ALL '),
+      ),
+    );
+    for (const row of rows) counts[start + row.i] = Number(row.n);
+  }
+  return counts;
+}
+
+/**
+ * Gives back the locks that `work` took (rolling back to a savepoint releases them): a table and all its indexes
+ * for thousands of tables would fill the server's lock table, and fail the dump beside us.
+ */
+async function unlocked<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  await client.query('SAVEPOINT backplan_batch');
+  const result = await work();
+  await client.query('ROLLBACK TO SAVEPOINT backplan_batch; RELEASE SAVEPOINT backplan_batch');
+  return result;
 }
 
 /** Rows and lanes of one table; rows alone where the content cannot be hashed (a value too large, out of time). */
@@ -156,15 +172,17 @@ export async function readSequences(
   sequences: readonly DataSequence[],
 ): Promise<SequenceFingerprint[]> {
   const read: SequenceFingerprint[] = [];
-  for (let start = 0; start < sequences.length; start += COUNT_BATCH) {
-    const batch = sequences.slice(start, start + COUNT_BATCH);
-    const rows = await client.query<{ i: number; last: string; called: boolean }>(
-      batch
-        .map(
-          ({ sql }, index) =>
-            `SELECT ${index} AS i, last_value::pg_catalog.text AS last, is_called AS called FROM ${sql}`,
-        )
-        .join(' UNION ALL '),
+  for (let start = 0; start < sequences.length; start += BATCH) {
+    const batch = sequences.slice(start, start + BATCH);
+    const rows = await unlocked(client, () =>
+      client.query<{ i: number; last: string; called: boolean }>(
+        batch
+          .map(
+            ({ sql }, index) =>
+              `SELECT ${index} AS i, last_value::pg_catalog.text AS last, is_called AS called FROM ${sql}`,
+          )
+          .join(' UNION ALL '),
+      ),
     );
     for (const row of rows.sort((a, b) => a.i - b.i)) {
       const sequence = batch[row.i];

@@ -84,6 +84,16 @@ describe('acceptedValues', () => {
     expect((await check(database, 'acceptedValues', { ...kind, sample: 0 })).samples).toEqual([]);
   });
 
+  it('does not carry whole documents into the report', async () => {
+    sql(database, `UPDATE "User" SET kind = repeat('long ', 500) WHERE id = 'u1'`);
+    const values = await check(database, 'acceptedValues', kind);
+    expect(values.message.length).toBeLessThan(400);
+    const rows = await check(database, 'sql', {
+      query: `select kind, jsonb_build_object('k', kind) as j from "User" where id = 'u1'`,
+    });
+    expect(JSON.stringify(rows.samples).length).toBeLessThan(800);
+  });
+
   it('compares numbers as numbers, booleans as booleans', async () => {
     expect(
       (await check(database, 'acceptedValues', { table: 'User', column: 'ratio', values: [0, 1, 2] })).status,

@@ -9,6 +9,7 @@ import type { Selection } from '../../src/postgres/data-tables.ts';
 import { takeFingerprint } from '../../src/postgres/fingerprint.ts';
 import { type CompareOptions, compareFingerprint } from '../../src/postgres/fingerprint-compare.ts';
 import { type Fingerprint, manifestSchema } from '../../src/repository/manifest.ts';
+import { startCluster } from '../helpers/cluster.ts';
 import { createDatabase, sharedUrl, sql, temporaryFolder, uniqueName } from '../helpers/database.ts';
 
 const HARD = `
@@ -490,6 +491,64 @@ describe('limits', () => {
     const fingerprint = await take(database);
     expect(tableOf(fingerprint, 'Huge')).toEqual({ schema: 'public', table: 'Huge', rows: 1 });
     expect(tableOf(fingerprint, 'Small')?.lanes).toEqual({ id: '0' });
+  });
+
+  it('says which content it could not read when comparing', async () => {
+    const database = createDatabase(
+      'unread',
+      `CREATE TABLE "T" (id int PRIMARY KEY, v int4range); INSERT INTO "T" VALUES (1, '[1,2)')`,
+    );
+    const fingerprint = await take(database);
+    sql(
+      database,
+      `CREATE SCHEMA hidden; CREATE FUNCTION hidden.too_large(int4range) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+        BEGIN RAISE EXCEPTION 'too large' USING ERRCODE = '54000'; END $$;
+       CREATE CAST (int4range AS text) WITH FUNCTION hidden.too_large(int4range)`,
+    );
+    await withClient(parseConnection(sharedUrl(database)), {}, async (client) => {
+      const comparison = await compareFingerprint(client, fingerprint);
+      expect(comparison).toMatchObject({ differences: [], tables: 1, content: 0 });
+      expect(comparison.unread).toEqual([{ object: '"T"', reason: expect.stringContaining('too large') }]);
+    });
+  });
+
+  it('does not fill the lock table of a server with many tables', async () => {
+    const cluster = startCluster({
+      parameters: { max_connections: '10', max_prepared_transactions: '0', max_locks_per_transaction: '10' },
+    });
+    try {
+      const tables = Array.from(
+        { length: 400 },
+        (_, n) => `CREATE TABLE "t${n}" (id serial PRIMARY KEY, a int UNIQUE, b int UNIQUE, c int UNIQUE);`,
+      );
+      cluster.psql('postgres', tables.join('\n'));
+      await withClient(parseConnection(cluster.url('postgres')), {}, async (client) => {
+        await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        // Holding on to all of them would not work here.
+        await client.query('SAVEPOINT probe');
+        const all = tables.map((_, n) => `SELECT count(*) FROM "t${n}"`);
+        await expect(client.query(all.join(' UNION ALL '))).rejects.toThrow(/out of shared memory/);
+        await client.query('ROLLBACK TO SAVEPOINT probe');
+        for (const kind of ['counts', 'content'] as const) {
+          expect((await takeFingerprint(client, kind)).tables).toHaveLength(400);
+        }
+      });
+    } finally {
+      cluster.remove();
+    }
+  });
+
+  it('hashes a table with as many columns as there can be', async () => {
+    const columns = Array.from({ length: 1600 }, (_, n) => `c${n} bool`).join(', ');
+    const database = createDatabase(
+      'wide',
+      `CREATE TABLE "Wide" (${columns}); INSERT INTO "Wide" (c0, c1599) VALUES (true, false);
+      CREATE TABLE "WideKey" (${columns.replace('c7 bool', 'c7 text PRIMARY KEY')}); INSERT INTO "WideKey" (c7) VALUES ('k')`,
+    );
+    const fingerprint = await take(database);
+    expect(Object.keys(tableOf(fingerprint, 'Wide')?.lanes ?? {})).toHaveLength(1601);
+    expect(Object.keys(tableOf(fingerprint, 'WideKey')?.lanes ?? {})).toHaveLength(1600);
+    expect(await differences(database, fingerprint)).toEqual([]);
   });
 
   it('counts more tables than one statement takes', async () => {
