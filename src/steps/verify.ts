@@ -143,7 +143,7 @@ async function listed(
     if (exact && here !== recorded)
       throw corrupt(label, `found ${here} entries ${type}, expected ${recorded}`);
   }
-  return entries.length;
+  return Object.values(found).reduce((sum, count) => sum + count, 0);
 }
 
 /** Reads the files of one backup and tells how far it is. */
