@@ -100,13 +100,6 @@ export const durationSchema = {
   'x-expected': 'a duration such as 30s, 5m, 12h or 30d',
 } as const satisfies JsonSchema;
 
-/** A size in the plan: `500MB`, `2GiB`. */
-export const sizeSchema = {
-  type: 'string',
-  pattern: '^\\d+(\\.\\d+)?\\s?([KMGT]i?)?B$',
-  'x-expected': 'a size such as 500MB or 2GiB',
-} as const satisfies JsonSchema;
-
 /** A table, optionally schema-qualified: `User`, `audit.Log`, `"odd.name"."Table"`. Case is kept exactly as written. */
 export const tableNameSchema = {
   type: 'string',

@@ -9,7 +9,6 @@ import { startTool } from '../process.ts';
 import { assertWholeTar } from './tar.ts';
 import {
   type ArchiveEntry,
-  isListed,
   NeedMoreBytes,
   parseToc,
   startsAsArchive,
@@ -295,11 +294,4 @@ export async function readThrough(
   if (fed.status === 'rejected' && (fed.reason as { code?: string }).code !== 'EPIPE') {
     throw toBackplanError(fed.reason, 'STORAGE_FAILED');
   }
-}
-
-/** Tables of an archive, as `schema.name`, in its order. */
-export function tablesOf(entries: readonly ArchiveEntry[]): { schema: string; name: string }[] {
-  return entries
-    .filter((entry) => entry.type === 'TABLE' && isListed(entry))
-    .map(({ schema, name }) => ({ schema: schema ?? '', name }));
 }

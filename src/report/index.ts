@@ -1,10 +1,6 @@
-/** The reporters, and how they are attached to a run. */
+/** How reporters are attached to a run. */
 import type { Listener } from '../runs/record.ts';
 import type { Reporter } from './reporter.ts';
-
-export { type ConsoleOptions, makeConsoleReporter } from './console.ts';
-export { type JsonLinesOptions, makeJsonLinesReporter } from './json-lines.ts';
-export { makeRunLogReporter, type RunLogOptions } from './run-log.ts';
 
 export function listenersOf(reporters: readonly Reporter[]): Listener[] {
   return reporters.map((reporter) => (event) => reporter.on(event));

@@ -22,7 +22,6 @@ import { findTools, parseVersion } from '../postgres/tools.ts';
 import { unwrap } from '../postgres/unwrap.ts';
 import { type Backup, isWhole, type Manifest, type ManifestFile } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { formatBytes } from '../units.ts';
 import type { StepContext } from './step-kind.ts';
 
 export interface RestoreSource {
@@ -386,9 +385,4 @@ export function toolContext(context: StepContext) {
     run: context.run.id,
     onStderr: (line: string) => context.stderr(line),
   };
-}
-
-/** For messages about space. */
-export function sizeText(bytes: number): string {
-  return `about ${formatBytes(bytes)}`;
 }

@@ -1,2 +1,0 @@
-/** Suggestions, for everyone inside and below `plan`. */
-export { didYouMean, listNames, suggest } from '../suggest.ts';
