@@ -314,8 +314,8 @@ export class PlainScript {
       this.facts.refused.push(line.slice(0, 80));
     }
     this.#leaveOut(at, until, `\\${name}`);
-    if (this.#start === at || this.#buffer.subarray(this.#start, at).every((byte) => byte <= 32))
-      this.#start = until;
+    // Commands stand between statements; only comments may have gone before.
+    if (withoutLeadingComments(this.#buffer.toString('utf8', this.#start, at)) === '') this.#start = until;
     this.#at = until;
     return true;
   }

@@ -162,7 +162,9 @@ export async function serverParameters(
   versionNum: number,
   extra: Readonly<Record<string, string>>,
 ): Promise<Record<string, string>> {
-  const megabytes = Math.floor(totalmem() / 2 ** 20);
+  // A container may have less than the machine; 0 means no limit.
+  const limit = process.constrainedMemory();
+  const megabytes = Math.floor(Math.min(totalmem(), limit > 0 ? limit : totalmem()) / 2 ** 20);
   const within = (share: number, least: number, most: number) =>
     `${Math.max(least, Math.min(most, Math.floor(megabytes * share)))}MB`;
   const parameters: Record<string, string> = {
@@ -268,6 +270,33 @@ function signalProcess(pid: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
+const SANDBOX_HINTS: readonly (readonly [
+  RegExp,
+  (facts: { folder: string; user: string; binaries: string }) => string,
+])[] = [
+  [
+    /could not access file "|could not load library/i,
+    () => 'A library in settings.sandbox.parameters is not installed for this version of PostgreSQL.',
+  ],
+  [
+    /unrecognized configuration parameter|invalid value for parameter/i,
+    () => 'Check settings.sandbox.parameters in the plan.',
+  ],
+  [
+    /no space left|ENOSPC/i,
+    ({ folder }) => `Free space in ${folder}, or set settings.sandbox.directory to a bigger file system.`,
+  ],
+  [
+    /shared memory|out of memory|cannot allocate/i,
+    () => 'The machine has too little memory free: lower shared_buffers in settings.sandbox.parameters.',
+  ],
+  [
+    /permission denied|EACCES|could not access directory|could not change directory/i,
+    ({ folder, user, binaries }) =>
+      `The user ${user} must be able to enter ${folder} and to run ${binaries}. Set settings.sandbox.directory to a folder that it can reach.`,
+  ],
+];
+
 function sandboxError(
   error: unknown,
   { settings, tools }: SandboxOptions,
@@ -277,17 +306,14 @@ function sandboxError(
   const cause = toBackplanError(error, 'SANDBOX_FAILED');
   const text = `${cause.message}\n${cause.detail ?? ''}\n${log}`;
   const folder = settings.directory ?? tmpdir();
-  const hint = /permission denied|EACCES|could not access|could not change directory/i.test(text)
-    ? `The user ${account?.name ?? 'that runs backplan'} must be able to enter ${folder} and to run ${tools.directory}. Set settings.sandbox.directory to a folder that it can reach.`
-    : /no space left|ENOSPC/i.test(text)
-      ? `Free space in ${folder}, or set settings.sandbox.directory to a bigger file system.`
-      : /could not access file|could not load library|shared_preload_libraries/i.test(text)
-        ? 'A library in settings.sandbox.parameters is not installed for this version of PostgreSQL.'
-        : /unrecognized configuration parameter|invalid value for parameter/i.test(text)
-          ? 'Check settings.sandbox.parameters in the plan.'
-          : /shared memory|out of memory|cannot allocate/i.test(text)
-            ? 'The machine has too little memory free: lower shared_buffers in settings.sandbox.parameters.'
-            : (cause.hint ?? 'The last lines of its log are in the details.');
+  const hint =
+    SANDBOX_HINTS.find(([pattern]) => pattern.test(text))?.[1]({
+      folder,
+      user: account?.name ?? 'that runs backplan',
+      binaries: tools.directory,
+    }) ??
+    cause.hint ??
+    'The last lines of its log are in the details.';
   return new BackplanError('SANDBOX_FAILED', `the sandbox server did not start: ${cause.message}`, {
     cause: error,
     hint,
