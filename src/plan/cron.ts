@@ -70,6 +70,8 @@ function lint(expression: string): CronProblem[] {
 
 /** What is wrong with the name of a time zone; undefined when it exists. Offsets are refused: they know no summer. */
 export function timeZoneProblem(zone: string): { message: string; hint: string } | undefined {
+  // The default needs no look into the time zone data, which takes some milliseconds to load.
+  if (zone === 'UTC') return undefined;
   if (/^[A-Za-z]/.test(zone) && !/^(local|system)$/i.test(zone)) {
     try {
       new Intl.DateTimeFormat('en', { timeZone: zone });

@@ -60,7 +60,7 @@ export function ancestorsOf(needs: Needs, step: string): Set<string> {
 export function cycles(needs: Needs): string[][] {
   const result: string[][] = [];
   const done = new Set<string>();
-  for (const name of needs.keys()) {
+  for (const name of unordered(needs)) {
     if (done.has(name)) continue;
     const path = shortestCycle(needs, name);
     if (path === undefined) continue;
@@ -70,6 +70,31 @@ export function cycles(needs: Needs): string[][] {
     for (const member of group) if (ancestorsOf(needs, member).has(name)) done.add(member);
   }
   return result;
+}
+
+/** Steps in a cycle or behind one: what is left when all that is ready has been taken away, again and again. */
+function unordered(needs: Needs): string[] {
+  const open = new Map(
+    [...needs].map(([name, list]) => [
+      name,
+      new Set(list.filter((each) => each !== name && needs.has(each))).size,
+    ]),
+  );
+  const dependants = new Map<string, string[]>();
+  for (const [name, list] of needs) {
+    for (const need of new Set(list)) dependants.set(need, [...(dependants.get(need) ?? []), name]);
+  }
+  const ready = [...open].filter(([, count]) => count === 0).map(([name]) => name);
+  for (let name = ready.pop(); name !== undefined; name = ready.pop()) {
+    open.delete(name);
+    for (const dependant of dependants.get(name) ?? []) {
+      const count = open.get(dependant);
+      if (count === undefined || dependant === name) continue;
+      open.set(dependant, count - 1);
+      if (count === 1) ready.push(dependant);
+    }
+  }
+  return [...open.keys()];
 }
 
 function shortestCycle(needs: Needs, start: string): string[] | undefined {

@@ -9,7 +9,7 @@ import {
   referencesOf,
   STATUS_FUNCTIONS,
 } from './expressions.ts';
-import { ancestorsOf } from './graph.ts';
+import { ancestorsOf, type Needs, needsOf } from './graph.ts';
 import type { InputDocument, JobDocument } from './schema.ts';
 import type { StepEntry } from './structure.ts';
 import type { StepVocabulary, ValueType, Vocabulary } from './vocabulary.ts';
@@ -40,13 +40,14 @@ type JobParts = Pick<JobDocument, 'inputs' | 'steps' | 'onFailure'>;
 export class JobWorld {
   readonly #inputs: Readonly<Record<string, InputDocument>>;
   readonly #entries: ReadonlyMap<string, StepEntry>;
-  readonly #job: JobParts;
+  readonly #needs: Readonly<Record<StepEntry['group'], Needs>>;
+  readonly #ancestors = new Map<string, ReadonlySet<string>>();
   readonly #vocabulary: Vocabulary;
   #environment: Environment | undefined;
   #functions: { readonly plain: Set<string>; readonly methods: Set<string> } | undefined;
 
   constructor(job: JobParts, entries: readonly StepEntry[], vocabulary: Vocabulary) {
-    this.#job = job;
+    this.#needs = { steps: needsOf(job.steps ?? {}), onFailure: needsOf(job.onFailure) };
     this.#inputs = job.inputs;
     this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
     this.#vocabulary = vocabulary;
@@ -211,9 +212,16 @@ export class JobWorld {
   #covers(entry: StepEntry, target: StepEntry): boolean {
     if (entry.group === 'onFailure' && target.group === 'steps') return true;
     if (entry.group !== target.group) return false;
-    const members = (entry.group === 'steps' ? this.#job.steps : this.#job.onFailure) ?? {};
-    const needs = new Map(Object.entries(members).map(([name, { needs: list }]) => [name, list]));
-    return ancestorsOf(needs, entry.name).has(target.name);
+    return this.#ancestorsOf(entry).has(target.name);
+  }
+
+  #ancestorsOf({ name, group }: StepEntry): ReadonlySet<string> {
+    let found = this.#ancestors.get(name);
+    if (found === undefined) {
+      found = ancestorsOf(this.#needs[group], name);
+      this.#ancestors.set(name, found);
+    }
+    return found;
   }
 
   #outputsOf(entry: StepEntry): StepVocabulary['outputs'] | undefined {

@@ -103,8 +103,9 @@ export function checkReferences(structure: Structure, vocabulary: Vocabulary, co
       if (problem !== undefined)
         collector.report([...base, ...path], problem.message, { hint: problem.hint });
     });
+  const stepNames = new Map(Object.keys(document.jobs).map((job) => [job, stepNamesOf(document, job)]));
   for (const { job, path, step } of steps) {
-    check(vocabulary.steps.get(step.uses)?.with, step.with, [...path, 'with'], stepNamesOf(document, job));
+    check(vocabulary.steps.get(step.uses)?.with, step.with, [...path, 'with'], stepNames.get(job) ?? []);
   }
   for (const { kind, path, with: params } of checks)
     check(vocabulary.checks.get(kind)?.params, params, path, []);
@@ -205,6 +206,7 @@ function checkCycles(needs: Needs, base: Path, collector: Collector): void {
       hint: 'Remove one of these needs.',
     });
   }
+  if (inCycle.size === 0) return;
   for (const [step, list] of needs) {
     if (inCycle.has(step)) continue;
     const blocked = [...ancestorsOf(needs, step)].find((ancestor) => inCycle.has(ancestor));

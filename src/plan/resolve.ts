@@ -198,7 +198,9 @@ class Resolver {
       default: {
         const value = own(this.#env as Record<string, string | undefined>, part.name);
         if (value !== undefined && value !== '') {
-          if (/pass|pwd|secret|token|key/i.test(part.name)) this.#addSecret(value);
+          // Wherever it is inserted: what is called a secret is one, and a url may hold a password.
+          if (SECRET_NAME.test(part.name)) this.#addSecret(value);
+          else if (value.includes('://')) this.#masker.addUrl(value);
           return value;
         }
         if (part.fallback !== undefined) return await this.#parts(part.fallback, path, outer);
@@ -285,6 +287,8 @@ class Resolver {
       : `${this.#origin?.source.file}:${span.line}:${span.column}, ${dotted}`;
   }
 }
+
+const SECRET_NAME = /(^|_)(PASS|PASSWORD|PASSWD|PASSPHRASE|PWD|SECRET|TOKEN|KEY)(_|$|\d)/i;
 
 const FILE_REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',

@@ -4,8 +4,8 @@
  */
 import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
 
-/** Names that stand in file names, urls of the dashboard and log lines. */
-export const NAME_PATTERN = '^[A-Za-z0-9_.-]+$';
+/** Names that stand in file names, options and log lines: none begins with a dot or a dash. */
+export const NAME_PATTERN = '^[A-Za-z0-9_][A-Za-z0-9_.-]*$';
 /** Names that stand in expressions, where four words mean something already. */
 export const IDENTIFIER_PATTERN = '^(?!(true|false|null|in)$)[A-Za-z_][A-Za-z0-9_]*$';
 
@@ -13,7 +13,7 @@ const name = {
   type: 'string',
   pattern: NAME_PATTERN,
   maxLength: 100,
-  'x-expected': 'letters, digits, "_", "-" and "." only',
+  'x-expected': 'letters, digits, "_", "-" and "." only, beginning with one of the first three',
 } as const satisfies JsonSchema;
 
 const identifier = {

@@ -250,7 +250,7 @@ jobs:
 `),
     ).toEqual([
       'error name: duplicate key, line 2 has it already',
-      'error jobs.a b: is not a possible name: expected letters, digits, "_", "-" and "." only',
+      'error jobs.a b: is not a possible name: expected letters, digits, "_", "-" and "." only, beginning with one of the first three',
       'error jobs.a b.steps.x.uses: unknown step kind "nope"',
       'error : unknown tag !!tag',
       'error jobs.c.steps.y.with.repository: unknown repository "locl", did you mean "local"?',

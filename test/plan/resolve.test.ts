@@ -103,6 +103,18 @@ describe('resolveEnvironment', () => {
     expect(masker.mask('https://hooks.example/hook-token-1')).toBe('***');
   });
 
+  it('masks what is called a secret, and passwords of urls, wherever they are inserted', async () => {
+    const source = await load(`version: 1
+name: x
+databases: { d: { url: postgres:///d } }
+jobs: { j: { steps: { a: { uses: command, with: { run: "\${MY_TOKEN} \${URL} \${MONKEYS}" } } } } }
+`);
+    const masker = new Masker();
+    const env = { MY_TOKEN: 'tok-123', URL: 'https://me:pw-456@host.example/x', MONKEYS: 'gibbon' };
+    await resolveEnvironment(source, env, masker, { job: job(source, 'j') });
+    expect(masker.mask('tok-123 pw-456 host.example gibbon')).toBe('*** *** host.example gibbon');
+  });
+
   it('resolves one job and the suites it uses; expressions stay', async () => {
     const source = await load();
     const plan = await resolveEnvironment(source, { ...ENV, LABEL: 'l1' }, new Masker(), {
