@@ -151,6 +151,12 @@ function reasonOf(text: string): string | undefined {
 function objectOf(text: string): string | undefined {
   const entry = /from TOC entry \d+; \d+ \d+ (.+)/.exec(text)?.[1];
   if (entry !== undefined) return entry.replace(/ \S+$/, '');
+  // Parallel workers tell only the statement.
+  const command = /^Command was: ([\s\S]{1,400})/m.exec(text)?.[1]?.split(/;\n/)[0];
+  if (command !== undefined) {
+    const short = command.replace(/\s+/g, ' ').trim();
+    return short.length > 160 ? `${short.slice(0, 160)}…` : short;
+  }
   const line = /psql:<stdin>:(\d+): (?:ERROR|FATAL)/.exec(text)?.[1];
   return line === undefined ? undefined : `line ${line} of the script`;
 }
