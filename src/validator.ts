@@ -4,7 +4,7 @@
  * ajv decides; what it says is retold here, because "must match exactly one schema in oneOf" helps nobody: a union
  * is explained by the one branch that the value was meant for, an unknown key by the known one it resembles.
  */
-import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
+import type { Ajv2020, ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
 import type { JsonSchema } from './schema.ts';
 import {
   acceptedTypes,
@@ -56,9 +56,11 @@ export async function compileSchema(schema: JsonSchema, options: ValidatorOption
   };
 }
 
-async function compileWithAjv(schema: JsonSchema): Promise<ValidateFunction> {
-  const { Ajv2020 } = await import('ajv/dist/2020.js');
-  const ajv = new Ajv2020({
+let instance: Promise<Ajv2020> | undefined;
+
+async function makeAjv(): Promise<Ajv2020> {
+  const { Ajv2020: Ajv } = await import('ajv/dist/2020.js');
+  return new Ajv({
     allErrors: true,
     verbose: true,
     messages: false,
@@ -70,10 +72,16 @@ async function compileWithAjv(schema: JsonSchema): Promise<ValidateFunction> {
     ownProperties: true,
     addUsedSchema: false,
     logger: false,
+    // Each function runs a few times: making it fast would take longer than running it.
+    code: { optimize: false },
   });
+}
+
+async function compileWithAjv(schema: JsonSchema): Promise<ValidateFunction> {
+  instance ??= makeAjv();
   // `$schema` names a meta schema that was not loaded.
   const { $schema: _ignored, ...rest } = schema as JsonSchema & { $schema?: string };
-  return ajv.compile(rest);
+  return (await instance).compile(rest);
 }
 
 interface Context {
@@ -247,7 +255,7 @@ function bound(error: ErrorObject, schema: JsonSchema): string {
     case 'exclusiveMaximum':
       return `must be less than ${limit}, found ${found}`;
     case 'multipleOf':
-      return `must be a multiple of ${(error.params as { multipleOf?: number }).multipleOf}, found ${found}`;
+      return `must divide by ${(error.params as { multipleOf?: number }).multipleOf}, found ${found}`;
     case 'minLength':
       return limit === 1 ? 'is empty' : `must have at least ${limit} characters, found ${found}`;
     case 'maxLength':

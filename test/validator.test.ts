@@ -97,7 +97,7 @@ describe('compileSchema: other rules in words', () => {
     [durationSchema, '5 minutes', ': expected a duration such as 30s, 5m, 12h or 30d, found "5 minutes"'],
     [{ enum: ['a', 'b'] }, 'c'.repeat(200), `: expected one of a, b, found "${'c'.repeat(57)}…"`],
     [{ type: 'object', propertyNames: { pattern: '^a' } }, { b: 1 }, 'b: is not a possible name'],
-    [{ type: 'number', multipleOf: 5 } as JsonSchema, 7, ': must be a multiple of 5, found the number 7'],
+    [{ type: 'number', multipleOf: 5 } as JsonSchema, 7, ': must divide by 5, found the number 7'],
     [
       // biome-ignore lint/suspicious/noThenProperty: the key word of JSON Schema
       { type: 'object', if: { required: ['a'] }, then: { required: ['b'] } } as JsonSchema,

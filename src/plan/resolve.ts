@@ -8,8 +8,11 @@ import { BackplanError } from '../errors.ts';
 import { isRecord, own } from '../schema-walk.ts';
 import type { Masker } from '../secret.ts';
 import { suggest } from '../suggest.ts';
+import { compileSchema } from '../validator.ts';
 import { deepFreeze } from './build.ts';
-import type { Job, Plan, Step } from './model.ts';
+import { formatPath } from './diagnostic.ts';
+import { settleEnvironment } from './fit.ts';
+import type { CheckDefinition, Job, Plan, Step } from './model.ts';
 import { type Origin, originOf, pathKey } from './origin.ts';
 import type { Path, Span } from './source.ts';
 import { formatTemplate, hasExpression, type Part, parseTemplate } from './template.ts';
@@ -28,7 +31,8 @@ const resolvedParts = new WeakMap<Plan, ReadonlySet<string>>();
  * Returns a plan whose databases, repositories, settings and notifiers hold their values, and with `job` that job
  * (under `plan.jobs`) and its suites. Other jobs stay as written: what they need is not asked for.
  * Values that are secret by the schema, and all that come from files, are added to the masker.
- * @throws ENV_MISSING naming every variable and file that is missing, with its place in the plan
+ * @throws ENV_MISSING naming every variable and file that is missing, with its place in the plan; INPUT_INVALID when
+ * a value does not fit the check that takes it
  */
 export async function resolveEnvironment(
   plan: Plan,
@@ -59,6 +63,7 @@ class Resolver {
   readonly #origin: Origin | undefined;
   readonly #folder: string;
   readonly #missing: Missing[] = [];
+  readonly #unfit: string[] = [];
 
   constructor(plan: Plan, env: NodeJS.ProcessEnv, masker: Masker) {
     this.#plan = plan;
@@ -84,7 +89,7 @@ class Resolver {
         checks.map(async (check, index) => {
           const path = ['suites', name, index];
           const shared = check.shared === undefined ? {} : { shared: await this.#record(check.shared, path) };
-          return { ...check, with: await this.#value(check.with, [...path, check.kind]), ...shared };
+          return { ...check, with: await this.#params(check, [...path, check.kind]), ...shared };
         }),
       );
     }
@@ -134,12 +139,27 @@ class Resolver {
     });
   }
 
+  /** Parameters of a check; nobody looks at them again before it runs, so what the environment gave must fit. */
+  async #params(check: CheckDefinition, path: Path): Promise<unknown> {
+    const schema = this.#origin?.vocabulary.checks.get(check.kind)?.params;
+    const missing = this.#missing.length;
+    const value = settleEnvironment(schema, check.with, await this.#value(check.with, path));
+    if (schema !== undefined && this.#missing.length === missing) {
+      const validate = await compileSchema(schema);
+      for (const problem of validate(structuredClone(value))) {
+        this.#unfit.push(`${formatPath([...path, ...problem.path])}: ${problem.message}`);
+      }
+    }
+    return value;
+  }
+
   async #job(job: Job): Promise<Job> {
     const base = ['jobs', job.name];
     const steps = (group: 'steps' | 'onFailure') =>
       mapValues(job[group], async (step, name): Promise<Step> => {
         const settings = await this.#record(step.with, [...base, group, name, 'with'], true);
-        return { ...step, with: settings };
+        const schema = this.#origin?.vocabulary.steps.get(step.uses)?.with;
+        return { ...step, with: settleEnvironment(schema, step.with, settings) as Step['with'] };
       });
     return {
       ...job,
@@ -244,7 +264,12 @@ class Resolver {
   }
 
   throwIfMissing(): void {
-    if (this.#missing.length === 0) return;
+    if (this.#missing.length === 0) {
+      if (this.#unfit.length === 0) return;
+      throw new BackplanError('INPUT_INVALID', this.#unfit.join('; '), {
+        hint: 'The plan takes this value from the environment.',
+      });
+    }
     const order = (each: Missing) => {
       const span = this.#spanOf(each);
       return span === undefined ? Number.POSITIVE_INFINITY : span.line * 100_000 + span.column;

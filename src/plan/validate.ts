@@ -40,6 +40,7 @@ export async function validatePlan(
   const plan = withOrigin(buildPlan(resolve(source.file), structure, source), {
     source,
     secrets: secretPaths(structure, vocabulary),
+    vocabulary,
   });
   for (const entry of steps) if (entry.valid) checkKindRules(entry, plan, vocabulary, collector);
   return plan;

@@ -1,9 +1,9 @@
 /** Settings of a step once its environment and expressions have values: the last look before the step runs. */
 import { BackplanError } from '../errors.ts';
-import type { JsonSchema } from '../schema.ts';
-import { acceptedTypes, accepts, isRecord, itemSchema, propertySchema, walk } from '../schema-walk.ts';
+import { walk } from '../schema-walk.ts';
 import { compileSchema } from '../validator.ts';
 import { formatPath } from './diagnostic.ts';
+import { settle } from './fit.ts';
 import type { Plan } from './model.ts';
 import { referenceProblem } from './references.ts';
 import type { StepVocabulary } from './vocabulary.ts';
@@ -47,37 +47,4 @@ export async function validateWith(
     problems.map(({ path, message }) => `${formatPath(['with', ...path])}: ${message}`).join('; '),
     { hint: problems.find(({ hint }) => hint !== undefined)?.hint },
   );
-}
-
-/** A copy in which values have the type that their place wants, where that is possible without loss. */
-function settle(schema: JsonSchema | undefined, value: unknown): unknown {
-  if (Array.isArray(value)) {
-    const items = schema === undefined ? undefined : itemSchema(schema, value);
-    return value.map((item) => settle(items, item));
-  }
-  if (isRecord(value)) {
-    const entries = Object.entries(value).flatMap(([key, item]) => {
-      const place = schema === undefined ? undefined : propertySchema(schema, key, value);
-      const absent =
-        item === undefined ||
-        (item === null && place !== undefined && !accepts(acceptedTypes(place), 'null'));
-      return absent ? [] : [[key, settle(place, item)] as const];
-    });
-    return Object.fromEntries(entries);
-  }
-  return schema === undefined ? value : fitScalar(acceptedTypes(schema), value);
-}
-
-function fitScalar(accepted: ReturnType<typeof acceptedTypes>, value: unknown): unknown {
-  if (accepted === undefined) return value;
-  if ((typeof value === 'number' || typeof value === 'boolean') && accepted.has('string')) {
-    return accepts(accepted, typeof value === 'boolean' ? 'boolean' : 'number') || accepted.has('integer')
-      ? value
-      : String(value);
-  }
-  if (typeof value !== 'string' || accepted.has('string')) return value;
-  const text = value.trim();
-  if (accepts(accepted, 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
-  if (accepted.has('boolean') && (text === 'true' || text === 'false')) return text === 'true';
-  return value;
 }

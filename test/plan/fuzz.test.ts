@@ -192,10 +192,10 @@ describe('the loader never fails', () => {
           seen[await check(JSON.stringify(plan, undefined, pretty ? 1 : undefined))]++;
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
-    expect(seen.invalid).toBeGreaterThan(200);
-    expect(seen.valid).toBeGreaterThan(10);
+    expect(seen.invalid).toBeGreaterThan(120);
+    expect(seen.valid).toBeGreaterThan(5);
   });
 
   it('on a good plan cut anywhere', async () => {

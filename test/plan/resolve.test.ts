@@ -162,6 +162,36 @@ jobs: { j: { steps: { a: { uses: command, with: { run: "\${MY_TOKEN} \${URL} \${
     expect(again).toEqual(plan);
   });
 
+  it('gives numbers and booleans where a step or check wants them, and refuses what does not fit a check', async () => {
+    const source = await load(`version: 1
+name: x
+databases: { d: { url: postgres:///d } }
+repositories: { r: { path: r } }
+suites: { s: [{ rowCount: { table: "\${T}", min: "\${MIN}" } }, { acceptedValues: { table: a, column: b, values: ["\${V}"], nullable: "\${N}" } }] }
+jobs:
+  j:
+    steps:
+      a: { uses: backup, with: { database: d, repository: r, jobs: "\${JOBS:-4}", label: "\${MIN}", lockTimeout: "\${{ plan.name }}", compress: { method: zstd, level: "\${MIN}" } } }
+      b: { uses: check, with: { suite: s, database: d, compareFingerprint: "\${N}" } }
+`);
+    const env = { T: '12', MIN: '3', V: '7', N: 'false' };
+    const plan = await resolveEnvironment(source, env, new Masker(), { job: job(source, 'j') });
+    expect(plan.suites.s?.map((check) => check.with)).toEqual([
+      { table: '12', min: 3 },
+      { table: 'a', column: 'b', values: ['7'], nullable: false },
+    ]);
+    expect(job(plan, 'j').steps.a?.with).toMatchObject({
+      jobs: 4,
+      label: '3',
+      lockTimeout: '${{ plan.name }}',
+      compress: { level: 3 },
+    });
+    expect(job(plan, 'j').steps.b?.with.compareFingerprint).toBe(false);
+    const error = await failure(source, { ...env, MIN: 'many' }, { job: job(source, 'j') });
+    expect(error.code).toBe('INPUT_INVALID');
+    expect(error.message).toBe('suites.s[0].rowCount.min: expected a whole number, found "many"');
+  });
+
   it('can resolve a job later, and jobs that are not in the plan', async () => {
     const source = await load();
     const first = await resolveEnvironment(source, ENV, new Masker());

@@ -288,4 +288,4 @@ export const vocabulary: Vocabulary = {
 
 /** How ajv talks. Nobody should ever read that. */
 export const AJV_PHRASES =
-  /must (not |)have|must (NOT|be (string|object|array|equal|number|integer|boolean|null))|must match|oneOf|anyOf|additional propert|should NOT|data\/|schema\b.*keyword/;
+  /must NOT|must have required|must be (string|object|array|equal|number|integer|boolean|null|multiple of)|must match|oneOf|anyOf|additional propert|property name|pattern "|data\//;
