@@ -75,106 +75,122 @@ function fingerprintOf(world: World): string {
 }
 
 describe('kill -9 of the runner', () => {
-  it('at random instants of the nightly job', async () => {
-    const world = makeWorld();
-    world.sql(MORE_ROWS);
-    const before = fingerprintOf(world);
-    let finished = 0;
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const run = world.start(['run', 'PLAN', 'nightly']);
-      await sleep(150 + Math.random() * 2500);
-      run.child.kill('SIGKILL');
-      const { code } = await run.result;
-      if (code === 0) finished += 1;
-    }
-    // The next start, whatever it is, puts things in order; then a whole run works.
-    const next = await world.run(['runs', 'PLAN', '--output', 'json']);
-    expect(next.code).toBe(0);
-    expect(next.stdout).not.toContain('"running"');
-    await world.run(['backup', 'PLAN']);
-    await expectClean(world, before);
-    // Retention of the nightly job keeps five; a run that ended well was published.
-    expect((await listed(world)).length).toBeGreaterThanOrEqual(1 + Math.min(1, finished));
-    expect((await world.run(['run', 'PLAN', 'nightly'])).code).toBe(0);
-  }, 120_000 + ROUNDS * 20_000);
+  it(
+    'at random instants of the nightly job',
+    async () => {
+      const world = makeWorld();
+      world.sql(MORE_ROWS);
+      const before = fingerprintOf(world);
+      let finished = 0;
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const run = world.start(['run', 'PLAN', 'nightly']);
+        await sleep(150 + Math.random() * 2500);
+        run.child.kill('SIGKILL');
+        const { code } = await run.result;
+        if (code === 0) finished += 1;
+      }
+      // The next start, whatever it is, puts things in order; then a whole run works.
+      const next = await world.run(['runs', 'PLAN', '--output', 'json']);
+      expect(next.code).toBe(0);
+      expect(next.stdout).not.toContain('"running"');
+      await world.run(['backup', 'PLAN']);
+      await expectClean(world, before);
+      // Retention of the nightly job keeps five; a run that ended well was published.
+      expect((await listed(world)).length).toBeGreaterThanOrEqual(1 + Math.min(1, finished));
+      expect((await world.run(['run', 'PLAN', 'nightly'])).code).toBe(0);
+    },
+    120_000 + ROUNDS * 20_000,
+  );
 
-  it('at random instants of the restore job: production is whole, before or after, never between', async () => {
-    const world = makeWorld();
-    world.sql(MORE_ROWS);
-    expect((await world.run(['run', 'PLAN', 'nightly'])).code).toBe(0);
-    const before = fingerprintOf(world);
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const run = world.start(['run', 'PLAN', 'restore', '--yes']);
-      await sleep(300 + Math.random() * 2500);
-      run.child.kill('SIGKILL');
-      await run.result;
-      // Sessions of the killed process end in their own time; production answers all the same.
-      expect(fingerprintOf(world)).toBe(before);
-    }
-    await world.run(['runs', 'PLAN']);
-    await world.run(['backup', 'PLAN']);
-    await expectClean(world, before);
-  }, 120_000 + ROUNDS * 20_000);
+  it(
+    'at random instants of the restore job: production is whole, before or after, never between',
+    async () => {
+      const world = makeWorld();
+      world.sql(MORE_ROWS);
+      expect((await world.run(['run', 'PLAN', 'nightly'])).code).toBe(0);
+      const before = fingerprintOf(world);
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const run = world.start(['run', 'PLAN', 'restore', '--yes']);
+        await sleep(300 + Math.random() * 2500);
+        run.child.kill('SIGKILL');
+        await run.result;
+        // Sessions of the killed process end in their own time; production answers all the same.
+        expect(fingerprintOf(world)).toBe(before);
+      }
+      await world.run(['runs', 'PLAN']);
+      await world.run(['backup', 'PLAN']);
+      await expectClean(world, before);
+    },
+    120_000 + ROUNDS * 20_000,
+  );
 });
 
 describe('kill -9 of pg_dump', () => {
-  it('at random instants never publishes', async () => {
-    const world = makeWorld();
-    world.sql(
-      `${MORE_ROWS} INSERT INTO bulk SELECT id + 100000, body FROM bulk; INSERT INTO bulk SELECT id + 1000000, body FROM bulk`,
-    );
-    const before = fingerprintOf(world);
-    let killed = 0;
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const run = world.start(['backup', 'PLAN']);
-      let hit = false;
-      for (let turn = 0; turn < 400 && run.child.exitCode === null && !hit; turn += 1) {
-        const [line] = toolsOf(world).filter((each) => each.includes('pg_dump'));
-        if (line !== undefined) {
-          await sleep(Math.random() * 60);
-          hit = spawnSync('kill', ['-9', line.trim().split(' ')[0] ?? '']).status === 0;
-        } else await sleep(10);
+  it(
+    'at random instants never publishes',
+    async () => {
+      const world = makeWorld();
+      world.sql(
+        `${MORE_ROWS} INSERT INTO bulk SELECT id + 100000, body FROM bulk; INSERT INTO bulk SELECT id + 1000000, body FROM bulk`,
+      );
+      const before = fingerprintOf(world);
+      let killed = 0;
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const run = world.start(['backup', 'PLAN']);
+        let hit = false;
+        for (let turn = 0; turn < 400 && run.child.exitCode === null && !hit; turn += 1) {
+          const [line] = toolsOf(world).filter((each) => each.includes('pg_dump'));
+          if (line !== undefined) {
+            await sleep(Math.random() * 60);
+            hit = spawnSync('kill', ['-9', line.trim().split(' ')[0] ?? '']).status === 0;
+          } else await sleep(10);
+        }
+        const { code, stdout, stderr } = await run.result;
+        if (code !== 0) {
+          killed += 1;
+          expect(stdout + stderr).toMatch(/DUMP_FAILED|killed/);
+        }
       }
-      const { code, stdout, stderr } = await run.result;
-      if (code !== 0) {
-        killed += 1;
-        expect(stdout + stderr).toMatch(/DUMP_FAILED|killed/);
-      }
-    }
-    expect(killed).toBeGreaterThan(0);
-    expect((await listed(world)).length).toBe(ROUNDS - killed);
-    await expectClean(world, before);
-  }, 120_000 + ROUNDS * 20_000);
+      expect(killed).toBeGreaterThan(0);
+      expect((await listed(world)).length).toBe(ROUNDS - killed);
+      await expectClean(world, before);
+    },
+    120_000 + ROUNDS * 20_000,
+  );
 });
 
 describe('damage in the repository', () => {
-  it('truncated and flipped archives are never restored as if they were whole', async () => {
-    const world = makeWorld();
-    world.sql(MORE_ROWS);
-    const before = fingerprintOf(world);
-    expect((await world.run(['backup', 'PLAN'])).code).toBe(0);
-    const [id = ''] = await listed(world);
-    const folder = join(world.env.BACKUPS ?? '', 'crm', id);
-    const archive = join(folder, readdirSync(folder).find((name) => name.startsWith('archive')) ?? '');
-    const whole = readFileSync(archive);
-    const { size } = statSync(archive);
-    for (let round = 0; round < 6; round += 1) {
-      const damaged = Buffer.from(whole);
-      const at = Math.floor(Math.random() * size);
-      damaged[at] = (damaged[at] ?? 0) ^ (1 << (round % 8));
-      writeFileSync(archive, damaged);
-      if (round % 2 === 1) truncateSync(archive, Math.floor(size * Math.random()));
-      const copy = uniqueName(`${world.database}_copy`);
-      const restored = await world.run(['restore', 'PLAN', id, '--into', copy]);
-      expect(restored.code, restored.stdout + restored.stderr).not.toBe(0);
-      expect(restored.stdout + restored.stderr).toMatch(/BACKUP_CORRUPT|BACKUP_NOT_FOUND|damaged|broken/);
-      expect((await world.run(['verify', 'PLAN', id])).code).not.toBe(0);
-      expect(sql('postgres', `SELECT count(*) FROM pg_database WHERE datname = '${copy}'`)).toBe('0');
-    }
-    writeFileSync(archive, whole);
-    expect((await world.run(['verify', 'PLAN', id])).code).toBe(0);
-    await expectClean(world, before);
-  }, 120_000 + ROUNDS * 20_000);
+  it(
+    'truncated and flipped archives are never restored as if they were whole',
+    async () => {
+      const world = makeWorld();
+      world.sql(MORE_ROWS);
+      const before = fingerprintOf(world);
+      expect((await world.run(['backup', 'PLAN'])).code).toBe(0);
+      const [id = ''] = await listed(world);
+      const folder = join(world.env.BACKUPS ?? '', 'crm', id);
+      const archive = join(folder, readdirSync(folder).find((name) => name.startsWith('archive')) ?? '');
+      const whole = readFileSync(archive);
+      const { size } = statSync(archive);
+      for (let round = 0; round < 6; round += 1) {
+        const damaged = Buffer.from(whole);
+        const at = Math.floor(Math.random() * size);
+        damaged[at] = (damaged[at] ?? 0) ^ (1 << (round % 8));
+        writeFileSync(archive, damaged);
+        if (round % 2 === 1) truncateSync(archive, Math.floor(size * Math.random()));
+        const copy = uniqueName(`${world.database}_copy`);
+        const restored = await world.run(['restore', 'PLAN', id, '--into', copy]);
+        expect(restored.code, restored.stdout + restored.stderr).not.toBe(0);
+        expect(restored.stdout + restored.stderr).toMatch(/BACKUP_CORRUPT|BACKUP_NOT_FOUND|damaged|broken/);
+        expect((await world.run(['verify', 'PLAN', id])).code).not.toBe(0);
+        expect(sql('postgres', `SELECT count(*) FROM pg_database WHERE datname = '${copy}'`)).toBe('0');
+      }
+      writeFileSync(archive, whole);
+      expect((await world.run(['verify', 'PLAN', id])).code).toBe(0);
+      await expectClean(world, before);
+    },
+    120_000 + ROUNDS * 20_000,
+  );
 
   it.skipIf(noSmallDisk !== undefined)(
     'a full disk fails the backup, says so, and keeps what was there',
