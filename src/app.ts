@@ -126,7 +126,8 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
   try {
     return await executeJob({
       plan,
-      job,
+      // The environment is in the job's settings, too; a job made by the caller is not in the plan's list.
+      job: plan.jobs[job.name] ?? job,
       runId,
       inputs: options.inputs,
       kinds: new Map([...steps, ...(options.kinds ?? []).map((kind) => [kind.kind, kind] as const)]),

@@ -36,12 +36,9 @@ export const drop = defineStep({
   },
   outputs: { dropped: { type: 'list', description: 'Names of the databases that were dropped.' } },
   writes: ({ previous }) => (previous === undefined ? [] : [{ database: previous }]),
-  validate: ({ staging, previous, all }) => [
-    ...(staging === undefined && previous === undefined
-      ? [{ path: [], message: 'names nothing to drop', hint: 'Set `staging` or `previous`.' }]
-      : []),
-    ...(all && previous === undefined ? [{ path: ['all'], message: '`all` belongs to `previous`' }] : []),
-  ],
+  // Naming nothing is no error: the output of a restore that never ran is nothing to drop.
+  validate: ({ previous, all }) =>
+    all && previous === undefined ? [{ path: ['all'], message: '`all` belongs to `previous`' }] : [],
   describe: ({ staging, previous, all }) =>
     staging === undefined
       ? `drop ${all ? 'all' : 'expired'} previous databases of ${previous}`
