@@ -35,7 +35,7 @@ export const adopt = defineStep({
       avoid: [name],
     });
     const staged = (await markedDatabases(client)).flatMap(({ name: each, marker }) =>
-      'stagingFor' in marker && marker.stagingFor === database ? [{ name: each, marker }] : [],
+      'stagingFor' in marker && marker.stagingFor === server.database ? [{ name: each, marker }] : [],
     );
     const found = staged.find((each) => each.name === name);
     if (found === undefined) {

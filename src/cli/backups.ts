@@ -5,6 +5,7 @@ import type { Plan } from '../plan/model.ts';
 import {
   type Backup,
   isProven,
+  isWhole,
   newestProof,
   PROOF_KINDS,
   type ProofKind,
@@ -96,12 +97,6 @@ function rowsOf({ manifest }: Backup): number | null {
   return manifest.fingerprint.kind === 'none'
     ? null
     : manifest.fingerprint.tables.reduce((sum, each) => sum + each.rows, 0);
-}
-
-export function isWhole({ manifest }: Backup): boolean {
-  return Object.values(manifest.selection).every(
-    (value) => value === undefined || (Array.isArray(value) && value.length === 0),
-  );
 }
 
 function ageSeconds(backup: Backup, now: Date): number {

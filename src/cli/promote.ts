@@ -47,14 +47,7 @@ export const promote = defineCommand({
     await confirm(context, {
       facts: [
         ['staging', staging],
-        ...(await replacementFacts(context, {
-          plan,
-          database,
-          backup: undefined,
-          repository: undefined,
-          keepPrevious,
-          suites,
-        })),
+        ...(await replacementFacts({ plan, database, source: undefined, keepPrevious, suites })),
       ],
       question: `Replace ${database} by ${staging}?`,
       action: `replaces the production database ${database}`,

@@ -31,6 +31,8 @@ export async function confirm(context: CommandContext, question: Question): Prom
   }
   process.stderr.write(`\n${pairs(question.facts, '  ')}\n\n`);
   const prompts = await import('@clack/prompts');
+  // Some terminals (a container's, before its first resize) say that they have no width at all.
+  if (process.stderr.columns === 0) process.stderr.columns = 80;
   const answer = await prompts.confirm({
     message: question.question,
     initialValue: false,

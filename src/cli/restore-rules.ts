@@ -1,6 +1,7 @@
 /** Which options of `restore` and `promote` go together, and which checks a copy must pass before promotion. */
 import { BackplanError } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
+import { type Backup, isWhole } from '../repository/manifest.ts';
 import { suitesFor } from './plan.ts';
 
 /** What `restore` was given, as far as rules are about it. */
@@ -86,5 +87,15 @@ export function promotionSuites(
     {
       hint: `${known === '' ? 'Declare a suite in the plan' : `Choose with --suite: ${known}`}, or promote unchecked with --unchecked.`,
     },
+  );
+}
+
+/** A backup that leaves things out on purpose must not become production. @throws USAGE */
+export function refusePartial(backup: Backup): void {
+  if (isWhole(backup)) return;
+  throw new BackplanError(
+    'USAGE',
+    `backup ${backup.manifest.id} holds only a part of ${backup.manifest.database}: production would lose everything else`,
+    { hint: 'Restore it with --into NAME and copy what is needed from there, or choose a whole backup.' },
   );
 }

@@ -1,7 +1,8 @@
 /** `restore`: a backup into a sandbox to look at, into a database beside production, or back into production. */
 import { resolve } from 'node:path';
 import { EXIT, type ExitCode } from '../errors.ts';
-import type { DatabaseDefinition, Plan } from '../plan/model.ts';
+import type { Plan } from '../plan/model.ts';
+import type { Backup } from '../repository/manifest.ts';
 import { parseDuration } from '../units.ts';
 import { type RestoreRequest, type RestoreTarget, recoveryJob, restoreJob } from './adhoc.ts';
 import { unlessEmpty } from './backup.ts';
@@ -18,11 +19,12 @@ import {
 import { execute } from './execute.ts';
 import { makeHold } from './hold.ts';
 import { makeKeep } from './keep.ts';
+import { locateBackup, pinned } from './locate.ts';
 import { durationText, positiveInteger } from './parse.ts';
 import { byName, oneOf, openPlan, repositoryFor } from './plan.ts';
 import { describeServer, replacementFacts } from './production.ts';
 import { confirm, isInteractive } from './prompt.ts';
-import { promotionSuites, type RestoreValues, refuseContradictions } from './restore-rules.ts';
+import { promotionSuites, type RestoreValues, refuseContradictions, refusePartial } from './restore-rules.ts';
 
 export const restore = defineCommand({
   name: 'restore',
@@ -102,20 +104,21 @@ export const restore = defineCommand({
   async run(values, context) {
     refuseContradictions(values);
     const { plan } = await openPlan(context, values.plan);
-    const database = await chooseDatabase(plan, values, context);
-    const request: RestoreRequest & { database: string } = {
-      database: database.name,
-      backup: values.path === undefined ? (values.backup ?? 'latest-proven') : undefined,
+    const { database, backup } = await chooseSource(context, plan, values);
+    const request: Request = {
+      database,
+      backup,
       // As typed: relative to here, not to the plan's folder as paths inside a plan are.
       path: values.path === undefined ? undefined : resolve(values.path),
-      repository: repositoryOf(plan, values, database.name),
-      at: values.at,
-      jobs: values.jobs,
-      tables: unlessEmpty(values.tables),
-      schemas: unlessEmpty(values.schemas),
-      only: values.only,
-      noOwner: values.noOwner || undefined,
-      noPrivileges: values.noPrivileges || undefined,
+      settings: {
+        at: values.at,
+        jobs: values.jobs,
+        tables: unlessEmpty(values.tables),
+        schemas: unlessEmpty(values.schemas),
+        only: values.only,
+        noOwner: values.noOwner || undefined,
+        noPrivileges: values.noPrivileges || undefined,
+      },
     };
     for (const suite of values.suites) byName('suite', plan.suites, suite);
     return values.promote
@@ -124,51 +127,66 @@ export const restore = defineCommand({
   },
 });
 
-/** The named one, the one that the backup is of, or the only one. */
-async function chooseDatabase(
-  plan: Plan,
-  { database, backup, repository, path }: RestoreValues,
-  context: CommandContext,
-): Promise<DatabaseDefinition> {
-  const several = Object.keys(plan.databases).length > 1;
-  const named = backup !== undefined && !['latest', 'latest-proven'].includes(backup);
-  if (database === undefined && several && named && path === undefined) {
-    const app = await context.app();
-    const source = repositoryFor(plan, repository);
-    const found = await (await app.repository(plan, source.name)).find(backup);
-    return byName('database', plan.databases, found.manifest.database);
-  }
-  return oneOf('database', plan.databases, database, 'Choose with --database');
+interface Request {
+  readonly database: string;
+  /** Or `path`. */
+  readonly backup: Backup | undefined;
+  readonly path: string | undefined;
+  readonly settings: Pick<
+    RestoreRequest,
+    'at' | 'jobs' | 'tables' | 'schemas' | 'only' | 'noOwner' | 'noPrivileges'
+  >;
 }
 
-function repositoryOf(
+function restoreRequest({
+  database,
+  backup,
+  path,
+  settings,
+}: Request): RestoreRequest & { database: string } {
+  return {
+    ...settings,
+    database,
+    ...(backup === undefined ? {} : { backup: pinned(backup) }),
+    ...(path === undefined ? {} : { path }),
+  };
+}
+
+/** Which backup, and of which database: the named one, the one that the backup is of, or the only one. */
+async function chooseSource(
+  context: CommandContext,
   plan: Plan,
-  { repository, backup, path }: RestoreValues,
-  database: string,
-): string | undefined {
-  if (path !== undefined) return undefined;
-  const prefix = /^([A-Za-z0-9_.-]+):/.exec(backup ?? '')?.[1];
-  // `repo:id` says it already.
-  if (prefix !== undefined && Object.hasOwn(plan.repositories, prefix)) return undefined;
-  return repositoryFor(plan, repository, database).name;
+  { database, backup = 'latest-proven', repository, path }: RestoreValues,
+): Promise<{ readonly database: string; readonly backup: Backup | undefined }> {
+  const only = () => oneOf('database', plan.databases, database, 'Choose with --database').name;
+  if (path !== undefined) return { database: only(), backup: undefined };
+  if (repository !== undefined) byName('repository', plan.repositories, repository);
+  const vague = backup === 'latest' || backup === 'latest-proven';
+  const wanted =
+    database !== undefined || vague || Object.keys(plan.databases).length === 1 ? only() : undefined;
+  const found = await locateBackup(context, plan, backup, { repository, database: wanted });
+  return {
+    database: wanted ?? byName('database', plan.databases, found.manifest.database).name,
+    backup: found,
+  };
 }
 
 async function bringBack(
   context: CommandContext,
   plan: Plan,
-  request: RestoreRequest & { readonly database: string },
+  request: Request,
   values: RestoreValues,
 ): Promise<ExitCode> {
   const { database } = request;
   const suites = promotionSuites(plan, database, values);
   const keepPrevious = values.keepPrevious ?? '24h';
+  const { backup, path } = request;
+  if (backup !== undefined) refusePartial(backup);
   await confirm(context, {
-    facts: await replacementFacts(context, {
+    facts: await replacementFacts({
       plan,
       database,
-      backup: request.backup,
-      repository: request.repository,
-      ...(request.path === undefined ? {} : { path: request.path }),
+      source: backup ?? (path === undefined ? undefined : { path }),
       keepPrevious,
       suites,
     }),
@@ -177,7 +195,7 @@ async function bringBack(
   });
   const safetyRepository = repositoryFor(plan, values.repository, database).name;
   const job = recoveryJob(
-    { ...request, safetyRepository },
+    { ...restoreRequest(request), safetyRepository },
     { database, suites, keepPrevious, keepStaging: values.keepStaging },
   );
   return await execute(context, plan, {
@@ -199,7 +217,7 @@ function printNext({ out }: CommandContext, plan: string, staging: string): void
 async function putBeside(
   context: CommandContext,
   plan: Plan,
-  request: RestoreRequest & { readonly database: string },
+  request: Request,
   values: RestoreValues,
 ): Promise<ExitCode> {
   const { suites, into = 'sandbox' } = values;
@@ -212,7 +230,7 @@ async function putBeside(
     }
     const time = values.hold === undefined ? undefined : parseDuration(values.hold);
     return await execute(context, plan, {
-      job: restoreJob(request, 'sandbox', { suites, hold }),
+      job: restoreJob(restoreRequest(request), 'sandbox', { suites, hold }),
       kinds: (say) => (hold ? [makeHold(context, say, time)] : []),
     });
   }
@@ -223,7 +241,7 @@ async function putBeside(
           'database',
           `${into}, on the server of ${request.database} (${await describeServer(plan, request.database)})`,
         ],
-        ['rows', `those of ${request.backup ?? request.path} are added to what is there`],
+        ['rows', `those of ${request.backup?.manifest.id ?? request.path} are added to what is there`],
       ],
       question: `Add rows to ${into}?`,
       action: `adds rows to the existing database ${into}`,
@@ -232,7 +250,7 @@ async function putBeside(
   const target: RestoreTarget =
     into === 'staging' ? { staging: request.database } : { database: into, on: request.database };
   return await execute(context, plan, {
-    job: restoreJob(request, target, { suites, hold: false }),
+    job: restoreJob(restoreRequest(request), target, { suites, hold: false }),
     after: (record) => {
       const name = record.steps.find((step) => step.name === 'restore')?.outputs?.name;
       if (record.status !== 'succeeded' || typeof name !== 'string') return;

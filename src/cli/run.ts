@@ -1,6 +1,7 @@
 /** `run`: one job of the plan, now. */
 import { BackplanError, EXIT } from '../errors.ts';
 import type { Job, Plan } from '../plan/model.ts';
+import type { Backup } from '../repository/manifest.ts';
 import {
   argument,
   type CommandContext,
@@ -10,6 +11,7 @@ import {
   repeatedOption,
 } from './command.ts';
 import { execute } from './execute.ts';
+import { locateBackup, pinned } from './locate.ts';
 import { byName, openPlan } from './plan.ts';
 import { replacementFacts } from './production.ts';
 import { confirm } from './prompt.ts';
@@ -49,8 +51,9 @@ export const run = defineCommand({
       await printExplanation(context, plan, [job], inputs);
       return EXIT.success;
     }
-    await confirmPromotions(context, plan, job, inputs);
-    return await execute(context, plan, { job, inputs });
+    const settled = replacesProduction(job) ? await settleBackups(context, plan, job, inputs) : undefined;
+    if (settled !== undefined) await confirmPromotions(context, plan, job, settled);
+    return await execute(context, plan, { job, inputs: settled?.inputs ?? inputs });
   },
 });
 
@@ -70,6 +73,48 @@ function parseInputs(texts: readonly string[]): Record<string, string> {
   return inputs;
 }
 
+function replacesProduction(job: Job): boolean {
+  return Object.values(job.steps).some(({ uses }) => uses === 'promote' || uses === 'rollback');
+}
+
+interface Settled {
+  readonly inputs: Readonly<Record<string, string>>;
+  /** Step → the backup that it will restore, where that is known before. */
+  readonly backups: ReadonlyMap<string, Backup>;
+}
+
+/**
+ * Inputs that name a backup are settled on the one they mean now: a job that saves production first would
+ * otherwise find its own new backup under `latest`.
+ */
+async function settleBackups(
+  context: CommandContext,
+  plan: Plan,
+  job: Job,
+  inputs: Readonly<Record<string, string>>,
+): Promise<Settled> {
+  const settled: Record<string, string> = { ...inputs };
+  const backups = new Map<string, Backup>();
+  const savesFirst = Object.values(job.steps).some(({ uses }) => uses === 'backup');
+  for (const step of Object.values(job.steps)) {
+    if (step.uses !== 'restore') continue;
+    const reference = withInputs(step.with.backup, job, inputs);
+    const input = inputOf(step.with.backup);
+    // A reference in the plan itself is looked up when the step runs; a backup of this run may then be the newest.
+    if (reference === undefined || (input === undefined && savesFirst)) continue;
+    const into = step.with.into as { readonly staging?: unknown } | undefined;
+    const names = Object.keys(plan.databases);
+    const database =
+      withInputs(step.with.database ?? into?.staging, job, inputs) ??
+      (names.length === 1 ? names[0] : undefined);
+    const repository = withInputs(step.with.repository, job, inputs);
+    const backup = await locateBackup(context, plan, reference, { repository, database });
+    backups.set(step.name, backup);
+    if (input !== undefined) settled[input] = pinned(backup);
+  }
+  return { inputs: settled, backups };
+}
+
 /**
  * A plan in git that promotes says so on purpose, but the person at the keyboard may not have read it. What a plan
  * deletes by its own policy (prune, drop) is not asked about.
@@ -78,44 +123,46 @@ async function confirmPromotions(
   context: CommandContext,
   plan: Plan,
   job: Job,
-  inputs: Readonly<Record<string, string>>,
+  { inputs, backups }: Settled,
 ): Promise<void> {
   if (context.globals.yes) return;
+  const suites = Object.values(job.steps)
+    .filter(({ uses }) => uses === 'check')
+    .flatMap(({ with: settings }) => [settings.suite].flat())
+    .filter((suite): suite is string => typeof suite === 'string');
   for (const step of Object.values(job.steps)) {
     if (step.uses !== 'promote' && step.uses !== 'rollback') continue;
     const database = withInputs(step.with.database, job, inputs) ?? 'a database';
-    const source = Object.values(job.steps).find(({ uses }) => uses === 'restore');
-    const suites = Object.values(job.steps)
-      .filter(({ uses }) => uses === 'check')
-      .flatMap(({ with: settings }) => [settings.suite].flat())
-      .filter((suite): suite is string => typeof suite === 'string');
-    const keepPrevious = step.with.keepPrevious;
-    const facts =
-      plan.databases[database] === undefined
-        ? [['database', database] as const]
-        : await replacementFacts(context, {
+    const { keepPrevious } = step.with;
+    const staged = /steps\.(\w+)\.outputs/.exec(String(step.with.staging))?.[1];
+    await confirm(context, {
+      facts: Object.hasOwn(plan.databases, database)
+        ? await replacementFacts({
             plan,
             database,
-            backup: withInputs(source?.with.backup, job, inputs),
-            repository: withInputs(source?.with.repository, job, inputs),
+            source: backups.get(staged ?? ''),
             keepPrevious: typeof keepPrevious === 'string' ? keepPrevious : '24h',
             suites,
-          });
-    await confirm(context, {
-      facts,
+          })
+        : [['database', database]],
       question: `Run ${job.name} and replace ${database}?`,
       action: `job ${step.uses === 'promote' ? 'replaces' : 'rolls back'} the production database ${database}`,
     });
   }
 }
 
-const INPUT = /^\$\{\{\s*inputs\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}$/;
+/** The input that a setting is exactly. */
+function inputOf(value: unknown): string | undefined {
+  return typeof value === 'string'
+    ? /^\$\{\{\s*inputs\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}$/.exec(value)?.[1]
+    : undefined;
+}
 
 /** A setting that is text, or exactly one input; undefined when only the run will know. */
 function withInputs(value: unknown, job: Job, inputs: Readonly<Record<string, string>>): string | undefined {
   if (typeof value !== 'string') return undefined;
-  const name = INPUT.exec(value)?.[1];
+  const name = inputOf(value);
   if (name === undefined) return value.includes('${{') ? undefined : value;
-  const given = inputs[name] ?? job.inputs[name]?.default;
+  const given = inputs[name] || job.inputs[name]?.default;
   return typeof given === 'string' && !given.includes('${{') ? given : undefined;
 }

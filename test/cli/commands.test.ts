@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { schemas } from '../../src/cli/listing-schemas.ts';
 import { compileSchema } from '../../src/validator.ts';
 import { sql } from '../helpers/database.ts';
 import { makeWorld, type World } from './world.ts';
+
+// Each test runs whole commands, some of which start servers; on a busy machine that takes its time.
+vi.setConfig({ testTimeout: 240_000 });
 
 /** Every listing is held against its own schema. */
 async function obeys(name: keyof typeof schemas, value: unknown): Promise<void> {
@@ -70,7 +73,7 @@ describe('from an empty repository to a restored production, by ad-hoc commands'
 
   it('keeps a sandbox until a signal, and ends well', async () => {
     const { child, result, output } = world.start(['restore', 'PLAN', 'latest', '--hold', '1h']);
-    await expect.poll(output, { timeout: 30_000 }).toContain('look at it with:');
+    await expect.poll(output, { timeout: 90_000 }).toContain('look at it with:');
     child.kill('SIGINT');
     const { code, stdout } = await result;
     expect(stdout).toContain('succeeded');
@@ -83,7 +86,7 @@ describe('from an empty repository to a restored production, by ad-hoc commands'
     expect(stderr).toContain('error CONFIRMATION_REQUIRED: this replaces the production database crm');
     expect(stderr).toContain('--yes');
     expect(stderr).toMatch(/database +crm on postgres@/);
-    expect(stderr).toMatch(/comes back +crm-\d{8}T\d{6}Z-\w+, \d+s old, label first, NOT proven/);
+    expect(stderr).toMatch(/comes back +crm-\d{8}T\d{6}Z-\w+, \d+[sm] old, label first, NOT proven/);
     expect(stderr).toMatch(/will be lost +everything written to crm after/);
     expect(stderr).toContain('consistency must pass first');
     expect(users(world)).toBe('500');
@@ -104,6 +107,16 @@ describe('from an empty repository to a restored production, by ad-hoc commands'
 
     const back = await world.run(['rollback', 'PLAN', 'crm', '--yes']);
     expect(back.code).toBe(0);
+    expect(users(world)).toBe('100');
+  });
+
+  it('restores what was shown, not the safety backup that it makes first', async () => {
+    world.sql('DELETE FROM "User" WHERE id > 50');
+    const { backups } = await world.json<Backups>(['backups', 'PLAN']);
+    const latest = backups[0]?.id ?? '';
+    const { code, stdout } = await world.run(['restore', 'PLAN', 'latest', '--promote', '--yes']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`stage: succeeded.*${latest}`));
     expect(users(world)).toBe('100');
   });
 
@@ -141,22 +154,6 @@ describe('from an empty repository to a restored production, by ad-hoc commands'
     expect(sql(rescue, `SELECT count(*) FROM pg_tables WHERE tablename = 'User'`)).toBe('0');
   });
 
-  it('shows what prune would delete, refuses to do it unasked, and does it with --yes', async () => {
-    const before = (await world.json<Backups>(['backups', 'PLAN'])).backups.length;
-    const unasked = await world.run(['prune', 'PLAN', '--keep', 'last=1']);
-    expect(unasked.code).toBe(2);
-    expect(unasked.stderr).toContain('CONFIRMATION_REQUIRED');
-    expect(unasked.stdout).toContain('would be deleted');
-    expect((await world.json<Backups>(['backups', 'PLAN'])).backups).toHaveLength(before);
-
-    const dry = await world.run(['prune', 'PLAN', '--keep', 'last=1', '--dry-run']);
-    expect(dry.code).toBe(0);
-    expect((await world.json<Backups>(['backups', 'PLAN'])).backups).toHaveLength(before);
-
-    expect((await world.run(['prune', 'PLAN', '--keep', 'last=1', '--yes'])).code).toBe(0);
-    expect((await world.json<Backups>(['backups', 'PLAN'])).backups.length).toBeLessThan(before);
-  });
-
   it('has kept a history of all that', async () => {
     const listing = await world.json<{ runs: { id: string; job: string; status: string }[] }>([
       'runs',
@@ -166,17 +163,7 @@ describe('from an empty repository to a restored production, by ad-hoc commands'
     ]);
     await obeys('runs', listing);
     const jobs = new Set(listing.runs.map(({ job }) => job));
-    for (const job of [
-      'backup',
-      'verify',
-      'check',
-      'restore',
-      'recovery',
-      'rollback',
-      'promote',
-      'drop',
-      'prune',
-    ]) {
+    for (const job of ['backup', 'verify', 'check', 'restore', 'recovery', 'rollback', 'promote', 'drop']) {
       expect(jobs).toContain(`adhoc-${job}`);
     }
     const { code, stdout } = await world.run(['runs', 'PLAN', 'latest']);
@@ -200,6 +187,8 @@ describe('jobs of the plan', () => {
   });
 
   it('run as JSON lines, the last one being the record of the run', async () => {
+    // One that stays unproven, for the tests below.
+    expect((await world.run(['backup', 'PLAN'])).code).toBe(0);
     const { code, stdout } = await world.run(['run', 'PLAN', 'nightly', '--output', 'json']);
     expect(code).toBe(0);
     const lines = stdout
@@ -212,7 +201,23 @@ describe('jobs of the plan', () => {
 
   it('prove a backup, and the listing leads with it', async () => {
     const { stdout } = await world.run(['backups', 'PLAN']);
-    expect(stdout).toMatch(/^crm: newest proven backup is \d+s old \(crm-\S+: \d+\/\d+ checks passed/);
+    expect(stdout).toMatch(/^crm: newest proven backup is \d+[sm] old \(crm-\S+: \d+\/\d+ checks passed/);
+  });
+
+  it('shows what prune would delete, refuses to do it unasked, and does it with --yes', async () => {
+    const before = (await world.json<Backups>(['backups', 'PLAN'])).backups.length;
+    const unasked = await world.run(['prune', 'PLAN', '--keep', 'last=1']);
+    expect(unasked.code).toBe(2);
+    expect(unasked.stderr).toContain('CONFIRMATION_REQUIRED');
+    expect(unasked.stdout).toContain('would be deleted');
+    expect((await world.json<Backups>(['backups', 'PLAN'])).backups).toHaveLength(before);
+
+    const dry = await world.run(['prune', 'PLAN', '--keep', 'last=1', '--dry-run']);
+    expect(dry.code).toBe(0);
+    expect((await world.json<Backups>(['backups', 'PLAN'])).backups).toHaveLength(before);
+
+    expect((await world.run(['prune', 'PLAN', '--keep', 'last=1', '--yes'])).code).toBe(0);
+    expect((await world.json<Backups>(['backups', 'PLAN'])).backups.length).toBeLessThan(before);
   });
 
   it('that promote ask first; with --yes they run', async () => {
@@ -250,7 +255,7 @@ describe('jobs of the plan', () => {
 
   it('end with exit code 130 when they are cancelled, and the journal says so', async () => {
     const { child, result, output } = world.start(['run', 'PLAN', 'wait']);
-    await expect.poll(output, { timeout: 20_000 }).toContain('sleep');
+    await expect.poll(output, { timeout: 90_000 }).toContain('sleep');
     child.kill('SIGTERM');
     const { code, stderr } = await result;
     expect(stderr).toContain('SIGTERM: cancelling');
@@ -261,7 +266,7 @@ describe('jobs of the plan', () => {
 
   it('that were killed are found by the next command, recorded as interrupted, in one line', async () => {
     const { child, result, output } = world.start(['run', 'PLAN', 'wait']);
-    await expect.poll(output, { timeout: 20_000 }).toContain('sleep');
+    await expect.poll(output, { timeout: 90_000 }).toContain('sleep');
     child.kill('SIGKILL');
     await result;
     const { stdout, stderr } = await world.run(['runs', 'PLAN']);

@@ -75,8 +75,9 @@ export function makeWorld(options: { plan?: string } = {}): World {
   };
   const words = (args: readonly string[]) => args.map((word) => (word === 'PLAN' ? plan : word));
   const start: World['start'] = (args, more = {}) =>
-    startCli(words(args), { ...more, env: { ...env, ...more.env } });
-  const run: World['run'] = (args, more = {}) => cli(words(args), { ...more, env: { ...env, ...more.env } });
+    startCli(words(args), { timeoutMs: 200_000, ...more, env: { ...env, ...more.env } });
+  const run: World['run'] = (args, more = {}) =>
+    cli(words(args), { timeoutMs: 200_000, ...more, env: { ...env, ...more.env } });
   return {
     folder,
     plan,
