@@ -23,6 +23,8 @@ export interface ArchiveEntry {
   readonly definition: string;
   /** True when the archive holds rows or large objects for it. */
   readonly hasData: boolean;
+  /** Custom format: where in the file the position of its data is noted. */
+  readonly noteAt?: number;
 }
 
 export interface ArchiveHeader {
@@ -31,6 +33,9 @@ export interface ArchiveHeader {
   readonly format: 'custom' | 'tar' | 'directory';
   /** Compression inside the archive. */
   readonly compression: 'none' | 'gzip' | 'lz4' | 'zstd';
+  /** Bytes of an integer (without its sign) and of a position. */
+  readonly intSize: number;
+  readonly offsetSize: number;
   readonly database: string | null;
   /** As pg_dump wrote it: `15.18 (Debian 15.18-0+deb12u1)`. */
   readonly serverVersion: string | null;
@@ -40,6 +45,8 @@ export interface ArchiveHeader {
 export interface TableOfContents {
   readonly header: ArchiveHeader;
   readonly entries: readonly ArchiveEntry[];
+  /** Bytes of header and table of contents; in the custom format data begins here. */
+  readonly end: number;
 }
 
 /** The bytes so far do not hold the whole table of contents. */
@@ -76,7 +83,7 @@ export function parseToc(bytes: Buffer): TableOfContents {
   if (count < 0) throw new UnreadableArchive(`its table of contents claims ${count} entries`);
   const entries: ArchiveEntry[] = [];
   for (let index = 0; index < count; index++) entries.push(readEntry(reader, header));
-  return { header, entries };
+  return { header, entries, end: reader.position };
 }
 
 function readHeader(reader: Reader): ArchiveHeader {
@@ -105,6 +112,8 @@ function readHeader(reader: Reader): ArchiveHeader {
     archiveVersion: `${major}.${minor}`,
     format,
     compression,
+    intSize: reader.intSize,
+    offsetSize: reader.offsetSize,
     database: reader.text(),
     serverVersion: reader.text(),
     dumpVersion: reader.text(),
@@ -131,6 +140,7 @@ function readEntry(reader: Reader, { format }: ArchiveHeader): ArchiveEntry {
   reader.text(); // WITH OIDS
   const dependencies: number[] = [];
   for (let text = reader.text(); text !== null; text = reader.text()) dependencies.push(Number(text));
+  const noteAt = reader.position;
   if (format === 'custom') {
     reader.byte();
     reader.bytes(reader.offsetSize);
@@ -147,6 +157,7 @@ function readEntry(reader: Reader, { format }: ArchiveHeader): ArchiveEntry {
     dependencies,
     definition,
     hasData,
+    ...(format === 'custom' ? { noteAt } : {}),
   };
 }
 
@@ -155,7 +166,7 @@ class Reader {
   minor = 0;
   intSize = 4;
   offsetSize = 8;
-  #position = 0;
+  position = 0;
   readonly #bytes: Buffer;
 
   constructor(bytes: Buffer) {
@@ -163,10 +174,10 @@ class Reader {
   }
 
   bytes(length: number): Buffer {
-    const end = this.#position + length;
+    const end = this.position + length;
     if (end > this.#bytes.length) throw new NeedMoreBytes();
-    const part = this.#bytes.subarray(this.#position, end);
-    this.#position = end;
+    const part = this.#bytes.subarray(this.position, end);
+    this.position = end;
     return part;
   }
 

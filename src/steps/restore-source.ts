@@ -2,7 +2,7 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { PassThrough, type Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import {
@@ -14,6 +14,7 @@ import {
   readContents,
 } from '../postgres/archive.ts';
 import { localeOf, type WantedLocale } from '../postgres/create-database.ts';
+import { locateBlocks, notePositions } from '../postgres/custom-offsets.ts';
 import type { CapturedState } from '../postgres/globals.ts';
 import { type PlainFacts, PlainScript } from '../postgres/plain.ts';
 import { rolesIn } from '../postgres/role-names.ts';
@@ -161,7 +162,11 @@ export async function openBackup(
       ? `${backup.folder}/${dirname(head.path)}`
       : `${backup.folder}/${first.path}`,
   );
-  const usable = local !== undefined && archives.every((file) => file.plain === undefined);
+  // A custom archive came through a pipe: its copy gets the positions that parallel workers need.
+  const usable =
+    manifest.method === 'directory' &&
+    local !== undefined &&
+    archives.every((file) => file.plain === undefined);
   const tools = await archiveTools(context);
   const contents =
     manifest.method === 'directory' && local !== undefined
@@ -209,7 +214,9 @@ export async function openBackup(
         } else {
           const path = join(scratch, manifest.method === 'directory' ? file.path : 'archive.dump');
           await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-          await spool(stream, path, context);
+          await (manifest.method === 'custom'
+            ? spoolArchive(stream, path, label, context)
+            : spool(stream, path, context));
         }
         before += file.size;
       }
@@ -260,7 +267,8 @@ async function archiveSource(archive: DetectedArchive, context: StepContext): Pr
       if (wrapper === 'none') return path;
       // The original was looked at when it was opened.
       const copy = join(scratch, format === 'tar' ? 'archive.tar' : 'archive.dump');
-      await spool(await open(onBytes), copy, context);
+      const plain = await open(onBytes);
+      await (format === 'custom' ? spoolArchive(plain, copy, path, context) : spool(plain, copy, context));
       if (format === 'tar') await assertWholeTar(copy);
       return copy;
     },
@@ -323,11 +331,28 @@ function assertHarmless(facts: PlainFacts, path: string): void {
   }
 }
 
-async function spool(stream: Readable, path: string, context: StepContext): Promise<void> {
+/** A custom archive, with the positions of its data noted in the copy. */
+async function spoolArchive(
+  stream: Readable,
+  path: string,
+  label: string,
+  context: StepContext,
+): Promise<void> {
+  const blocks = locateBlocks(label);
+  await spool(stream, path, context, blocks.stream);
+  const located = blocks.located();
+  if (located !== undefined) await notePositions(path, located);
+}
+
+async function spool(
+  stream: Readable,
+  path: string,
+  context: StepContext,
+  through: Transform = new PassThrough(),
+): Promise<void> {
   try {
-    await pipeline(stream, createWriteStream(path, { mode: 0o600, highWaterMark: 1 << 20 }), {
-      signal: context.signal,
-    });
+    const file = createWriteStream(path, { mode: 0o600, highWaterMark: 1 << 20 });
+    await pipeline(stream, through, file, { signal: context.signal });
   } catch (error) {
     context.signal.throwIfAborted();
     if ((error as { code?: string }).code === 'ENOSPC') {
