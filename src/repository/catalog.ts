@@ -5,17 +5,11 @@ import { compileSchema } from '../validator.ts';
 import { databaseFolder, MANIFEST_FILE, PROOFS_FOLDER, parseBackupId, problemOfFilePath } from './layout.ts';
 import { type Backup, type Manifest, manifestSchema } from './manifest.ts';
 import { readProofs } from './proof.ts';
-import type { BrokenBackup } from './repository.ts';
+import type { BrokenBackup, Catalog } from './repository.ts';
 import { isIntact } from './seal.ts';
 import { readText } from './text.ts';
 
 const PARALLEL = 16;
-
-export interface Catalog {
-  /** Oldest first by recorded start. */
-  readonly backups: readonly Backup[];
-  readonly broken: readonly BrokenBackup[];
-}
 
 /**
  * Reads every manifest, compares the listed files with those that are there (names and sizes), and collects the

@@ -81,8 +81,13 @@ async function feed(
   const hash = createHash('sha256');
   const ring = Array.from({ length: BLOCKS }, () => ({
     bytes: Buffer.allocUnsafeSlow(BLOCK_BYTES),
-    taken: Promise.resolve(true),
+    taken: Promise.withResolvers<boolean>(),
   }));
+  for (const { taken } of ring) taken.resolve(true);
+  // A stream that is destroyed while its reader holds it up never calls back for what it was given.
+  target.once('close', () => {
+    for (const { taken } of ring) taken.resolve(false);
+  });
   let size = 0;
   let filled = 0;
   let current = 0;
@@ -90,9 +95,9 @@ async function feed(
     const block = ring[current];
     if (block === undefined || filled === 0) return;
     const full = block.bytes.subarray(0, filled);
-    block.taken = new Promise((resolve) => {
-      target.write(full, (error) => resolve(error === null || error === undefined));
-    });
+    const taken = Promise.withResolvers<boolean>();
+    block.taken = taken;
+    target.write(full, (error) => taken.resolve(error === null || error === undefined));
     filled = 0;
     current = (current + 1) % BLOCKS;
   };
@@ -104,7 +109,7 @@ async function feed(
       onBytes?.(size);
       for (let offset = 0; offset < chunk.length; ) {
         const block = ring[current] as (typeof ring)[number];
-        if (filled === 0 && !(await block.taken)) return { size, sha256: '' };
+        if (filled === 0 && !(await block.taken.promise)) return { size, sha256: '' };
         const copied = chunk.copy(block.bytes, filled, offset);
         offset += copied;
         filled += copied;

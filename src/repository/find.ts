@@ -2,8 +2,8 @@
 import { BackplanError } from '../errors.ts';
 import { listNames, suggest } from '../suggest.ts';
 import { formatInstant } from '../units.ts';
-import type { Catalog } from './catalog.ts';
 import { type Backup, isProven, isWhole } from './manifest.ts';
+import type { Catalog } from './repository.ts';
 
 export interface FindContext {
   readonly repository: string;

@@ -9,20 +9,19 @@ export const FORMAT_VERSION = 1;
 /**
  * Refuses a repository of a newer layout. A missing or damaged file is no obstacle to reading: every backup describes
  * itself, and a restore must not fail for want of this file.
- * @returns whether the file is there and sound
  * @throws REPOSITORY_UNUSABLE
  */
-export async function checkFormat(name: string, storage: Storage): Promise<boolean> {
-  if ((await storage.stat(FORMAT_FILE)) === undefined) return false;
+export async function checkFormat(name: string, storage: Storage): Promise<'sound' | 'missing' | 'damaged'> {
   const version = await readVersion(storage);
-  if (version !== undefined && version > FORMAT_VERSION) {
+  if (typeof version === 'string') return version;
+  if (version > FORMAT_VERSION) {
     throw new BackplanError(
       'REPOSITORY_UNUSABLE',
       `the repository ${name} (${storage.label}) has layout version ${version}; this backplan knows version ${FORMAT_VERSION}`,
       { hint: 'Upgrade backplan, or give the repository another path.' },
     );
   }
-  return version !== undefined;
+  return 'sound';
 }
 
 /**
@@ -31,8 +30,9 @@ export async function checkFormat(name: string, storage: Storage): Promise<boole
  */
 export async function prepareFormat(name: string, storage: Storage): Promise<void> {
   await storage.prepare();
-  if (await checkFormat(name, storage)) return;
-  if ((await storage.stat(FORMAT_FILE)) !== undefined) {
+  const state = await checkFormat(name, storage);
+  if (state === 'sound') return;
+  if (state === 'damaged') {
     throw new BackplanError(
       'REPOSITORY_UNUSABLE',
       `${FORMAT_FILE} of the repository ${name} (${storage.label}) is damaged, so its layout is not known for sure`,
@@ -50,12 +50,13 @@ export async function prepareFormat(name: string, storage: Storage): Promise<voi
   }
 }
 
-async function readVersion(storage: Storage): Promise<number | undefined> {
+async function readVersion(storage: Storage): Promise<number | 'missing' | 'damaged'> {
+  if ((await storage.stat(FORMAT_FILE)) === undefined) return 'missing';
   try {
     const document = JSON.parse(await readText(storage, FORMAT_FILE)) as { formatVersion?: unknown } | null;
     const version = document?.formatVersion;
-    return typeof version === 'number' && Number.isInteger(version) && version > 0 ? version : undefined;
+    return typeof version === 'number' && Number.isInteger(version) && version > 0 ? version : 'damaged';
   } catch {
-    return undefined;
+    return 'damaged';
   }
 }

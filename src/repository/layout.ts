@@ -32,10 +32,21 @@ export interface BackupId {
   readonly startedAt: Date;
 }
 
-/** A new id; the caller makes sure that it is not taken. */
+/** A new id; the caller makes sure that it is not taken. @throws STORAGE_FAILED for names and times that make none */
 export function newBackupId(database: string, startedAt: Date): string {
   const suffix = Array.from({ length: 4 }, () => LETTERS[randomInt(LETTERS.length)]).join('');
-  return `${databaseFolder(database)}-${compactInstant(startedAt)}-${suffix}`;
+  const id = `${databaseFolder(database)}-${compactInstant(startedAt)}-${suffix}`;
+  // A clock in the year 10000: listings would never find such a backup again.
+  if (parseBackupId(id) === undefined) {
+    throw new BackplanError(
+      'STORAGE_FAILED',
+      `no backup can be named after the time ${startedAt.toISOString()}`,
+      {
+        hint: 'Compare the clock of this machine with a right one ("timedatectl").',
+      },
+    );
+  }
+  return id;
 }
 
 /** What an id says, or undefined when it is none. */

@@ -17,7 +17,7 @@ import {
 import type { Backup, ManifestFile, Proof } from './manifest.ts';
 import { writeProof } from './proof.ts';
 import { openPartial } from './publish.ts';
-import type { Leases, PartialBackup, Repository } from './repository.ts';
+import type { Catalog, Leases, PartialBackup, Repository } from './repository.ts';
 
 export interface RepositoryOptions {
   /** Leases that hold between processes. Default: they hold inside this process only. */
@@ -80,15 +80,26 @@ class StoredRepository implements Repository {
   }
 
   async backups(database?: string): Promise<readonly Backup[]> {
-    return (await this.#catalog(database)).backups;
+    return (await this.catalog(database)).backups;
   }
 
   async broken() {
-    return (await this.#catalog()).broken;
+    return (await this.catalog()).broken;
+  }
+
+  async catalog(database?: string): Promise<Catalog> {
+    this.#readable ??= checkFormat(this.name, this.storage);
+    try {
+      await this.#readable;
+    } catch (error) {
+      this.#readable = undefined;
+      throw error;
+    }
+    return await readCatalog(this.name, this.storage, { database, note: this.#note });
   }
 
   async find(reference: string, database?: string): Promise<Backup> {
-    const catalog = await this.#catalog(database);
+    const catalog = await this.catalog(database);
     const root = this.storage.localPath('');
     const exists = root === undefined || (await this.storage.stat('')) !== undefined;
     return findBackup(reference, {
@@ -175,17 +186,6 @@ class StoredRepository implements Repository {
 
   async lease(backup: Backup, _run: string): Promise<() => Promise<void>> {
     return await this.#acquire(backup.manifest.id);
-  }
-
-  async #catalog(database?: string) {
-    this.#readable ??= checkFormat(this.name, this.storage);
-    try {
-      await this.#readable;
-    } catch (error) {
-      this.#readable = undefined;
-      throw error;
-    }
-    return await readCatalog(this.name, this.storage, { database, note: this.#note });
   }
 
   /** A shared lease, in this process and, where that can be written down, between processes. */

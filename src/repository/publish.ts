@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { mapLimit } from '../storage/map-limit.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -40,6 +41,7 @@ class Partial implements PartialBackup {
   readonly #busy = new Set<Promise<unknown>>();
   readonly #giveUp = new AbortController();
   #state: 'open' | 'publishing' | 'published' | 'abandoned' = 'open';
+  #publishing: Promise<unknown> = Promise.resolve();
 
   constructor(options: PublishOptions) {
     this.#options = options;
@@ -126,22 +128,32 @@ class Partial implements PartialBackup {
       );
     }
     this.#state = 'publishing';
-    const { repository, storage, database } = this.#options;
+    const publishing = this.#publish(manifest);
+    this.#publishing = publishing;
     try {
-      const sealed = await this.#checked(manifest);
-      await writeText(storage, `${this.folder}/${MANIFEST_FILE}`, `${JSON.stringify(sealed, null, 2)}\n`);
-      const final = backupFolder(database, this.id);
-      await storage.publish(this.folder, final);
+      const backup = await publishing;
       this.#state = 'published';
-      await this.#options.release();
-      return { repository, manifest: sealed, proofs: [], folder: final };
+      await this.#options.release().catch(() => {});
+      return backup;
     } catch (error) {
-      if (this.#state === 'publishing') this.#state = 'open';
+      this.#state = 'open';
       throw toBackplanError(error, 'STORAGE_FAILED');
     }
   }
 
+  async #publish(manifest: Manifest): Promise<Backup> {
+    const { repository, storage, database } = this.#options;
+    const sealed = await this.#checked(manifest);
+    await writeText(storage, `${this.folder}/${MANIFEST_FILE}`, `${JSON.stringify(sealed, null, 2)}\n`);
+    const folder = backupFolder(database, this.id);
+    await storage.publish(this.folder, folder);
+    return { repository, manifest: sealed, proofs: [], folder };
+  }
+
   async abandon(): Promise<void> {
+    // Half-way through publication nobody can say yet whether there is something to give up.
+    while (this.#state === 'publishing')
+      await Promise.allSettled([this.#publishing]).then(() => setImmediate());
     if (this.#state !== 'open') return;
     this.#state = 'abandoned';
     this.#giveUp.abort(new BackplanError('CANCELLED', `backup ${this.id} was given up`));

@@ -50,6 +50,12 @@ export interface BrokenBackup {
   readonly reason: string;
 }
 
+export interface Catalog {
+  /** Oldest first by recorded start. */
+  readonly backups: readonly Backup[];
+  readonly broken: readonly BrokenBackup[];
+}
+
 export interface Repository {
   readonly name: string;
   readonly storage: Storage;
@@ -66,6 +72,8 @@ export interface Repository {
   /** Published backups of a database (or of all), oldest first by recorded start. */
   backups(database?: string): Promise<readonly Backup[]>;
   broken(): Promise<readonly BrokenBackup[]>;
+  /** Both of these from one look, for decisions that must not fall between two. */
+  catalog(database?: string): Promise<Catalog>;
   /**
    * `latest`, `latest-proven`, an id or an unambiguous beginning of one, or `label:TEXT` / a label (its newest).
    * @throws BACKUP_NOT_FOUND with what there is instead

@@ -66,8 +66,7 @@ export const prune = defineStep({
       .join(', ')}${dryRun ? ' would be deleted' : ''}`,
   async run({ repository: name, database, keep, dryRun }, context) {
     const repository = await context.repository(name);
-    const backups = await repository.backups(database);
-    const broken = (await repository.broken()).filter(({ folder }) => folder.startsWith(`${database}/`));
+    const { backups, broken } = await repository.catalog(database);
     const decisions = decide(backups, keep, new Date(), { timezone: context.plan.timezone, broken });
     const outcome = dryRun
       ? sayOnly(decisions, context)

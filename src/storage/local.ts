@@ -133,8 +133,9 @@ export function localStorage(path: string): Storage {
         }
         await rename(from, to);
         try {
-          await syncFolder(dirname(to));
-          if (dirname(from) !== dirname(to)) await syncFolder(dirname(from));
+          // Up to the root: a tool may have made a folder on the way, and then nobody has synced its entry.
+          for (const parent of new Set([...parentsOf(to, root), ...parentsOf(from, root)]))
+            await syncFolder(parent);
         } catch (error) {
           // Not durable, so not published: a power cut might bring the old name back.
           await rename(to, from).catch(() => {});
@@ -229,6 +230,13 @@ function outside(root: string, path: string): BackplanError {
   return new BackplanError('STORAGE_FAILED', `${JSON.stringify(path)} is not a path inside ${root}`, {
     hint: 'Names in a repository are relative, with "/" between folders, and never "..".',
   });
+}
+
+/** The folders from that of `path` up to the root. */
+function parentsOf(path: string, root: string): string[] {
+  const parents: string[] = [];
+  for (let folder = dirname(path); folder !== dirname(root); folder = dirname(folder)) parents.push(folder);
+  return parents;
 }
 
 function temporaryName(): string {

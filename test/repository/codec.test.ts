@@ -47,6 +47,22 @@ describe('store', () => {
     },
   );
 
+  test('blocks are used again without mixing up, however slow the sink and odd the chunks', async () => {
+    const chunks = Array.from({ length: 60 }, (_, index) => randomBytes(((index * 7919) % 400_000) + 1));
+    const plain = Buffer.concat(chunks);
+    const parts: Buffer[] = [];
+    const sink = new Writable({
+      highWaterMark: 10_000,
+      write(chunk: Buffer, _encoding, done) {
+        parts.push(Buffer.from(chunk));
+        setTimeout(done, 1);
+      },
+    });
+    const digests = await store(Readable.from(chunks), sink, { compress: ZSTD, signal: NEVER });
+    expect(digests).toEqual({ plain: digestOf(plain), stored: digestOf(Buffer.concat(parts)) });
+    expect(zstdDecompressSync(Buffer.concat(parts)).equals(plain)).toBe(true);
+  });
+
   test('progress rises to the plain size', async () => {
     const seen: number[] = [];
     const chunks = Array.from({ length: 20 }, () => randomBytes(50_000));
@@ -73,6 +89,42 @@ describe('store', () => {
     const source = Readable.from(endless());
     const sink = new Writable({ write: (_chunk, _encoding, done) => done(failure) });
     await expect(store(source, sink, { compress: ZSTD, signal: NEVER })).rejects.toBe(failure);
+    expect(source.destroyed).toBe(true);
+  });
+
+  test('a sink that fails at any moment, fast or slow, ends it', async () => {
+    const failure = new BackplanError('DISK_FULL', 'full');
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 6_000_000 }),
+        fc.integer({ min: 0, max: 3 }),
+        fc.boolean(),
+        async (room, delay, coarse) => {
+          let taken = 0;
+          const sink = new Writable({
+            highWaterMark: coarse ? 1_000_000 : 16_000,
+            write(chunk: Buffer, _encoding, done) {
+              taken += chunk.length;
+              setTimeout(() => done(taken > room ? failure : null), delay);
+            },
+          });
+          const source = Readable.from(endless());
+          await expect(store(source, sink, { compress: ZSTD, signal: NEVER })).rejects.toBe(failure);
+          expect(source.destroyed).toBe(true);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test('a sink that fails while the source waits for its next byte ends it', async () => {
+    const failure = new BackplanError('DISK_FULL', 'full');
+    const source = new PassThrough();
+    const sink = new Writable();
+    const storing = expect(store(source, sink, { compress: ZSTD, signal: NEVER })).rejects.toBe(failure);
+    source.write(randomBytes(3_000_000));
+    sink.destroy(failure);
+    await storing;
     expect(source.destroyed).toBe(true);
   });
 
@@ -328,12 +380,11 @@ function* slices(bytes: Buffer, size: number) {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-/** Never ends, and lets timers run as a real source does. */
+/** Never ends, does not compress, and lets timers run as a real source does. */
 async function* endless() {
-  const chunk = randomBytes(64 * 1024);
   for (;;) {
     await setImmediate();
-    yield chunk;
+    yield randomBytes(64 * 1024);
   }
 }
 

@@ -31,6 +31,12 @@ test('an id tells its database and start, whatever dots and dashes the database 
   );
 });
 
+test('a clock in the year 10000 makes no ids that nobody could read', () => {
+  expect(() => newBackupId('crm', new Date('+010000-01-01T00:00:00Z'))).toThrow(
+    expect.objectContaining({ code: 'STORAGE_FAILED' }),
+  );
+});
+
 test('databases that look like ids do not confuse it', () => {
   const database = 'crm-20261124T020000Z-abcd';
   const id = newBackupId(database, new Date('2026-11-25T02:00:00Z'));

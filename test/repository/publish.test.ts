@@ -109,6 +109,24 @@ describe('publication', () => {
     expect(await readAll(repository, backup)).toBe(1);
   });
 
+  test('abandoning in the middle of publication waits to see what comes of it', async () => {
+    const path = freshPath();
+    const repository = repositoryAt(path);
+    const good = await beginBackup(repository);
+    const file = await good.writeFile('a', 'archive', Readable.from(['x']), PLAIN);
+    const publishing = good.publish(makeManifest(good.id, 'crm', START, [file]));
+    await good.abandon();
+    expect(await repository.backups()).toEqual([await publishing]);
+    const bad = await beginBackup(repository);
+    await bad.writeFile('a', 'archive', Readable.from(['x']), PLAIN);
+    const failing = expect(bad.publish(makeManifest(bad.id, 'crm', START, []))).rejects.toMatchObject({
+      code: 'INTERNAL',
+    });
+    await bad.abandon();
+    await failing;
+    expect(readdirSync(join(path, 'crm'))).toEqual([good.id]);
+  });
+
   test('a source that fails, is cut off or is aborted leaves nothing of its file, with the right error', async () => {
     const path = freshPath();
     const partial = await beginBackup(repositoryAt(path));

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { openStorage, storageBackends } from '../../src/storage/index.ts';
 
@@ -21,4 +22,11 @@ test.each(['s3://bucket/prefix', 'azblob://x', 'sftp:host:/path', ''])(
 test('every backend has a name of its own and recognises its own example', () => {
   expect(new Set(storageBackends.map(({ name }) => name)).size).toBe(storageBackends.length);
   for (const backend of storageBackends) expect(backend.matches(backend.location)).toBe(true);
+});
+
+test('relative paths start at the given folder, ~ is the home folder', () => {
+  expect(openStorage('backups', '/etc/plans').label).toBe('/etc/plans/backups');
+  expect(openStorage('/srv/backups', '/etc/plans').label).toBe('/srv/backups');
+  expect(openStorage('~/backups', '/etc/plans').label).toBe(join(homedir(), 'backups'));
+  expect(openStorage('~backups', '/etc/plans').label).toBe('/etc/plans/~backups');
 });
