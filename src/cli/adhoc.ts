@@ -120,7 +120,8 @@ export function recoveryJob(
   return job('recovery', `restore of ${request.backup ?? request.path ?? 'a backup'} into production`, [
     step('preflight', 'preflight', {
       database: request.database,
-      backup: request.path === undefined ? request.backup : undefined,
+      backup: request.backup,
+      path: request.path,
       repository: request.repository,
     }),
     // A production database that is too broken to dump is the very reason to restore.

@@ -1,6 +1,7 @@
 /** Can every database be reached, and may the role do what backup, restore and promotion need? */
 import { toBackplanError } from '../errors.ts';
-import { type Client, withClient } from '../postgres/client.ts';
+import { OLDEST_SERVER, rights, swapBlockers } from '../postgres/catalog.ts';
+import { type Client, identifier, withClient } from '../postgres/client.ts';
 import { describeConnection, parseConnection, withDatabase } from '../postgres/connection.ts';
 import { markedDatabases } from '../postgres/marker.ts';
 import { connectMaintenance } from '../postgres/swap.ts';
@@ -9,9 +10,6 @@ import { formatBytes, formatInstant } from '../units.ts';
 import { type Finding, type Probe, type ProbeContext, reporter } from './probe.ts';
 
 const AREA = 'database';
-
-/** The oldest major version whose tools and catalogs are known to work. */
-const OLDEST = 120_000;
 
 export const databases: Probe = {
   area: AREA,
@@ -81,7 +79,7 @@ async function reach(
       `${describeConnection(client.connection)}: PostgreSQL ${versionText(client.serverVersion)}, ${formatBytes(size)}, connected in ${Math.round(milliseconds)} ms`,
     ),
   ];
-  if (client.serverVersion < OLDEST) {
+  if (client.serverVersion < OLDEST_SERVER) {
     findings.push(
       say.problem(
         `PostgreSQL ${versionText(client.serverVersion)} is older than what backplan supports`,
@@ -147,8 +145,8 @@ async function readable(client: Client, name: string): Promise<Finding[]> {
           say.problem(
             `${user} may not read ${some(unreadable)}: a backup would fail`,
             client.serverVersion >= 140_000
-              ? `GRANT pg_read_all_data TO ${user};`
-              : `GRANT USAGE ON SCHEMA … TO ${user}; GRANT SELECT ON ALL TABLES IN SCHEMA … TO ${user};`,
+              ? `GRANT pg_read_all_data TO ${identifier(user)};`
+              : `GRANT USAGE ON SCHEMA … TO ${identifier(user)}; GRANT SELECT ON ALL TABLES IN SCHEMA … TO ${identifier(user)};`,
           ),
         ]),
     ...(filtered.length === 0
@@ -156,7 +154,7 @@ async function readable(client: Client, name: string): Promise<Finding[]> {
       : [
           say.problem(
             `row-level security hides rows of ${some(filtered)} from ${user}: a backup would fail`,
-            `ALTER ROLE ${user} BYPASSRLS; or back up as the owner of the tables.`,
+            `ALTER ROLE ${identifier(user)} BYPASSRLS; or back up as the owner of the tables.`,
           ),
         ]),
   ];
@@ -164,26 +162,35 @@ async function readable(client: Client, name: string): Promise<Finding[]> {
 
 async function promotable(client: Client, name: string): Promise<Finding[]> {
   const say = reporter(AREA, name);
-  const row = await client.first<{ superuser: boolean; createdb: boolean; owner: boolean; signal: boolean }>(
-    `SELECT r.rolsuper AS superuser, r.rolcreatedb AS createdb,
-            pg_catalog.pg_has_role(d.datdba, 'USAGE') AS owner,
-            pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') AS signal
-       FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
-      WHERE r.rolname = current_user AND d.datname = pg_catalog.current_database()`,
-  );
-  if (row === undefined || row.superuser) return [];
-  const user = client.connection.user;
+  const { user, superuser, createDatabase, ownsDatabase, signalBackends } = await rights(client);
+  const { preparedTransactions, logicalSlots, subscriptions, publications } = await swapBlockers(client);
+  const database = identifier(client.connection.database);
   const missing = [
-    ...(row.createdb ? [] : [`ALTER ROLE ${user} CREATEDB;`]),
-    ...(row.owner ? [] : [`ALTER DATABASE "${client.connection.database}" OWNER TO ${user};`]),
-    ...(row.signal ? [] : [`GRANT pg_signal_backend TO ${user};`]),
+    ...(createDatabase ? [] : [`ALTER ROLE ${identifier(user)} CREATEDB;`]),
+    ...(superuser || ownsDatabase ? [] : [`ALTER DATABASE ${database} OWNER TO ${identifier(user)};`]),
+    ...(signalBackends ? [] : [`GRANT pg_signal_backend TO ${identifier(user)};`]),
   ];
-  if (missing.length === 0) return [say.ok(`${user} may restore beside production and promote`)];
+  const bound = [
+    ...(preparedTransactions === 0 ? [] : [`${preparedTransactions} prepared transactions`]),
+    ...[...logicalSlots, ...subscriptions, ...publications].slice(0, 5),
+  ];
   return [
-    say.warning(
-      `${user} may not restore beside production or promote (backups and sandboxes work)`,
-      missing.join(' '),
-    ),
+    ...(missing.length === 0
+      ? [say.ok(`${user} may restore beside production and promote`)]
+      : [
+          say.warning(
+            `${user} may not restore beside production or promote (backups and sandboxes work)`,
+            missing.join(' '),
+          ),
+        ]),
+    ...(bound.length === 0
+      ? []
+      : [
+          say.warning(
+            `logical replication or prepared transactions are bound to this database and would stand in the way of a promotion: ${bound.join(', ')}`,
+            'End or drop them before a promotion, and set replication up again after it.',
+          ),
+        ]),
   ];
 }
 
@@ -204,7 +211,7 @@ async function beside(
   );
   const findings: Finding[] = [];
   for (const { name: database, marker } of await markedDatabases(client)) {
-    if ('stagingFor' in marker && marker.stagingFor === name) {
+    if ('stagingFor' in marker && marker.stagingFor === production) {
       findings.push(
         say.warning(
           `there is a staging database "${database}" of run ${marker.run}`,

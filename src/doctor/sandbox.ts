@@ -1,7 +1,8 @@
 /** Can a sandbox be started here: a folder with room, and a user that PostgreSQL accepts? */
-import { access, constants, readFile, statfs } from 'node:fs/promises';
+import { access, constants, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { toBackplanError } from '../errors.ts';
+import { unprivilegedAccount } from '../postgres/unprivileged.ts';
 import { formatBytes } from '../units.ts';
 import { type Probe, reporter } from './probe.ts';
 
@@ -27,17 +28,15 @@ export const sandbox: Probe = {
         'Make the folder and let the user that runs backplan write there, or set settings.sandbox.directory in the plan.',
       );
     }
-    if (process.getuid?.() === 0) {
-      const names = user === undefined ? ['postgres', 'nobody'] : [user];
-      const known = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n');
-      const found = names.find((name) => known.some((line) => line.startsWith(`${name}:`)));
-      const who = reporter('sandbox', 'user');
-      yield found === undefined
-        ? who.problem(
-            `backplan runs as root, which PostgreSQL refuses, and there is no user ${names.join(' or ')}`,
-            'Create one (useradd --system postgres) and name it in settings.sandbox.user, or run backplan as another user.',
-          )
-        : who.ok(`sandboxes run as ${found}, because PostgreSQL refuses root`);
+    const who = reporter('sandbox', 'user');
+    try {
+      const account = await unprivilegedAccount(user);
+      if (account !== undefined) {
+        yield who.ok(`sandboxes run as ${account.name}, because PostgreSQL refuses root`);
+      }
+    } catch (error) {
+      const { message, hint } = toBackplanError(error);
+      yield who.problem(message, hint);
     }
   },
 };
