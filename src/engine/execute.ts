@@ -16,12 +16,12 @@ import type { Journal } from '../runs/store.ts';
 import type { Masker } from '../secret.ts';
 import type { StepKind } from '../steps/step-kind.ts';
 import { type ActiveRun, startRun } from './active-run.ts';
-import { makeCleanups } from './cleanups.ts';
+import { type Cleanups, makeCleanups } from './cleanups.ts';
 import { circumstancesOf, decide, type Settled, survives } from './conditions.ts';
 import type { RunWorld } from './context.ts';
 import { resolveInputs } from './inputs.ts';
 import { knownResources, type LocksFor, makeRunLocks, type RunLocks } from './locking.ts';
-import { hasFailed, outcomeOf, verdictOf, worstVerdict } from './outcome.ts';
+import { hasFailed, outcomeOf, type RunFacts, verdictOf, worstVerdict } from './outcome.ts';
 import { runStep, type StepEnd, skippedRecord } from './step-run.ts';
 import { makeStop, type Stop } from './stop.ts';
 import { abortReason } from './timers.ts';
@@ -108,39 +108,19 @@ async function runJob(
   abandoned: Set<Promise<unknown>>,
   options: ExecuteOptions,
 ): Promise<RunRecord> {
-  const { plan, job, cleanupMs = 5 * 60_000 } = options;
+  const { job, cleanupMs = 5 * 60_000 } = options;
   const clock = performance.now();
-  const stop = makeStop({ job: job.name, signal: options.signal, timeoutMs: job.timeout, cleanupMs });
   const cleanups = makeCleanups();
-  const world: RunWorld = {
-    run,
-    plan,
-    job: job.name,
-    journal: options.journal,
-    masker: options.masker,
-    checkKinds: options.checkKinds,
-    cleanups,
-    databases: new Map(),
-    connection: options.connection,
-    repository: options.repository,
-  };
+  const world = makeWorld(run, cleanups, options);
   const progress = new JobProgress(facts);
-  const shared = { world, locks, stop, progress, abandoned, options };
-
-  run.announce(waves(job));
-  await walkSteps(job, { ...shared, jobFailed: false });
-  const stopped = progress.affected ? stop.stopped() : undefined;
-  const stopError = stop.error();
-  const stopFact =
-    stopped !== undefined && stopError !== undefined ? { kind: stopped, error: stopError } : undefined;
-  const steps = run.record().steps;
-  // Cancelled by a person is no failure to react to; out of time is.
-  if (stopped !== 'cancelled' && (hasFailed(steps) || stopped === 'timedOut')) {
-    await walkSteps({ ...job, steps: job.onFailure }, { ...shared, jobFailed: true });
+  const stop = makeStop({ job: job.name, signal: options.signal, timeoutMs: job.timeout, cleanupMs });
+  let ending: RunFacts;
+  try {
+    ending = await runGraphs(job, { world, locks, stop, progress, abandoned, options });
+    await cleanups.run(cleanupMs, (message) => run.log('warn', message));
+  } finally {
+    stop.close();
   }
-  await cleanups.run(cleanupMs, (message) => run.log('warn', message));
-  stop.close();
-  const ending = { steps, stop: stopFact };
   await settle(run, outcomeOf(ending).status, options);
   const outcome = outcomeOf({ ...ending, journalFailure: run.journalFailure() });
   const verdict = worstVerdict(progress.verdicts);
@@ -151,6 +131,37 @@ async function runJob(
     endedAt: new Date().toISOString(),
     durationMs: Math.round(performance.now() - clock),
   });
+}
+
+function makeWorld(run: ActiveRun, cleanups: Cleanups, options: ExecuteOptions): RunWorld {
+  const { plan, job, journal, masker, checkKinds, connection, repository } = options;
+  return {
+    run,
+    plan,
+    job: job.name,
+    journal,
+    masker,
+    checkKinds,
+    cleanups,
+    databases: new Map(),
+    connection,
+    repository,
+  };
+}
+
+/** The job's steps, and those of `onFailure` when it failed. */
+async function runGraphs(job: Job, shared: Omit<WalkOptions, 'jobFailed'>): Promise<RunFacts> {
+  const { stop, progress, world } = shared;
+  world.run.announce(waves(job));
+  await walkSteps(job, { ...shared, jobFailed: false });
+  const kind = progress.affected ? stop.stopped() : undefined;
+  const error = stop.error();
+  const steps = world.run.record().steps;
+  // Cancelled by a person is no failure to react to; out of time is.
+  if (kind !== 'cancelled' && (hasFailed(steps) || kind === 'timedOut')) {
+    await walkSteps({ ...job, steps: job.onFailure }, { ...shared, jobFailed: true });
+  }
+  return { steps, ...(kind === undefined || error === undefined ? {} : { stop: { kind, error } }) };
 }
 
 /** While it happens the journal still calls the run running, so that no recovery elsewhere gets in between. */
@@ -167,7 +178,7 @@ class JobProgress {
   readonly facts: Facts;
   readonly settled = new Map<string, Settled>();
   readonly verdicts: (Verdict | undefined)[] = [];
-  readonly #steps: Record<string, { status: string; outputs: Outputs }> = {};
+  readonly #steps = new Map<string, { status: string; outputs: Outputs }>();
   /** A cancellation or the job's time limit has cut a step, or kept one from running. */
   affected = false;
 
@@ -176,11 +187,11 @@ class JobProgress {
   }
 
   get scope(): Omit<Scope, 'state'> {
-    return { ...this.facts, steps: this.#steps };
+    return { ...this.facts, steps: Object.fromEntries(this.#steps) };
   }
 
   settle(name: string, { record, outputs, report, blocked }: StepEnd): void {
-    this.#steps[name] = { status: record.status, outputs };
+    this.#steps.set(name, { status: record.status, outputs });
     this.settled.set(name, { status: record.status, tolerated: record.tolerated === true, blocked });
     this.verdicts.push(verdictOf(record, report));
   }

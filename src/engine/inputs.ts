@@ -21,10 +21,12 @@ export async function resolveInputs(
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(job.inputs, name)) problems.push(unknownInput(job, name));
   }
-  const values: Record<string, unknown> = {};
+  // Not assigned one by one: a name may be __proto__.
+  const values: [string, unknown][] = [];
   for (const input of Object.values(job.inputs)) {
     try {
-      values[input.name] = await resolveInput(plan, input, given[input.name], scope);
+      const value = Object.hasOwn(given, input.name) ? given[input.name] : undefined;
+      values.push([input.name, await resolveInput(plan, input, value, scope)]);
     } catch (error) {
       const { message, hint } = toBackplanError(error);
       problems.push({ message: `input ${input.name}: ${message}`, hint });
@@ -38,7 +40,7 @@ export async function resolveInputs(
       { hint: hints.length === 0 ? undefined : hints.join(' ') },
     );
   }
-  return values;
+  return Object.fromEntries(values);
 }
 
 async function resolveInput(

@@ -68,6 +68,8 @@ export function isRetryable(error: BackplanError): boolean {
  * @param random a number in [0, 1)
  */
 export function delayBefore(next: number, retry: Retry, random: number): number {
-  const full = Math.min(retry.maxDelay, retry.backoff * 2 ** Math.max(0, next - 2));
+  // Bounded, because no backoff (0) times infinity is not a number.
+  const doublings = Math.min(Math.max(0, next - 2), 60);
+  const full = Math.min(retry.maxDelay, retry.backoff * 2 ** doublings);
   return Math.round(full * (0.5 + random / 2));
 }

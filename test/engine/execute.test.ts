@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BackplanError } from '../../src/errors.ts';
-import { caught, fails, makePlan, makeWorld, runJob, statuses } from './harness.ts';
+import { caught, fails, makePlan, makeWorld, runJob, statuses, type Work } from './harness.ts';
 
 const gives = (outputs: Record<string, unknown>) => async () => outputs;
+
+const passes: Work = async (params) => params;
 
 describe('the graph of a job', () => {
   it('hands outputs on with their types and ends in a record that the journal has too', async () => {
@@ -416,6 +418,35 @@ describe('the graph of a job', () => {
     });
     expect(bad.steps[0]?.error?.message).toContain('with.count');
     expect(bad.exitCode).toBe(2);
+  });
+
+  it('hands outputs on whatever the steps are called', async () => {
+    const { record } = await runJob({
+      steps: Object.fromEntries([
+        ['__proto__', { run: gives({ n: 1 }) }],
+        [
+          'constructor',
+          {
+            needs: ['__proto__'],
+            with: { n: '${{ steps.__proto__.outputs.n }}' },
+            run: passes,
+          },
+        ],
+        [
+          'valueOf',
+          {
+            needs: ['constructor'],
+            with: { n: '${{ steps.constructor.outputs.n }}' },
+            run: passes,
+          },
+        ],
+      ]),
+    });
+    expect(record.steps.map(({ name, outputs }) => [name, outputs])).toEqual([
+      ['__proto__', { n: 1 }],
+      ['constructor', { n: 1 }],
+      ['valueOf', { n: 1 }],
+    ]);
   });
 
   it('refuses two steps of one name', async () => {

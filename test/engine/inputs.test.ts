@@ -81,6 +81,17 @@ describe('inputs', () => {
     expect(error.message).toMatch(message);
   });
 
+  it('may have names that objects have already', async () => {
+    const definitions = Object.fromEntries([
+      ['__proto__', { default: 'a' }],
+      ['constructor', { default: 'b' }],
+    ]);
+    expect(Object.entries(await inputsOf(definitions, {}))).toEqual([
+      ['__proto__', 'a'],
+      ['constructor', 'b'],
+    ]);
+  });
+
   it('suggests what was meant', async () => {
     expect((await caught(one({ type: 'database' }, 'crn'))).hint).toBe('Did you mean "crm"?');
     const unknown = await caught(

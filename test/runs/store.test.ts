@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
@@ -244,6 +244,35 @@ describe('journal', () => {
     expect(other.code).toBe('PERMISSION_DENIED');
   });
 
+  it('says when its file system is full, stays sound, and goes on when there is room', async ({ skip }) => {
+    const folder = join(temporaryFolder(), 'small');
+    mkdirSync(folder);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
+    } catch {
+      return skip('needs the right to mount');
+    }
+    try {
+      const journal = await openJournal(folder);
+      journal.startRun(run('kept'));
+      writeFileSync(join(folder, 'ballast'), Buffer.alloc(700_000));
+      const error = await caught(async () => {
+        for (let index = 0; index < 1000; index += 1)
+          journal.startRun(run(`r${index}`, { inputs: { x: 'x'.repeat(5000) } }));
+      });
+      expect(error.code).toBe('JOURNAL_FAILED');
+      expect(error.message).toContain(journal.file);
+      expect(error.hint).toContain('full');
+      rmSync(join(folder, 'ballast'));
+      journal.saveStep('kept', { name: 'dump', uses: 'backup', status: 'succeeded', attempts: 1 });
+      expect(journal.problems()).toEqual([]);
+      expect(journal.getRun('kept').steps[0]?.status).toBe('succeeded');
+      journal.close();
+    } finally {
+      execFileSync('umount', [folder]);
+    }
+  });
+
   it('can be opened for the first time by many at once', async () => {
     const state = join(temporaryFolder(), 'state');
     const children = Array.from({ length: 8 }, (_, index) =>
@@ -284,12 +313,12 @@ describe('journal', () => {
 
       const journal = await openJournal(state);
       expect(journal.problems()).toEqual([]);
-      const runs = new Map(journal.listRuns({ limit: 1_000_000 }).map((each) => [each.id, each]));
       for (let number = 0; number <= acknowledged; number += 1) {
         const id = `k${round}-${number}`;
         const even = number % 2 === 0;
-        expect(runs.get(id)?.status, id).toBe(even ? 'succeeded' : 'running');
-        expect(runs.get(id)?.steps[0]?.status, id).toBe(even ? 'succeeded' : 'running');
+        const kept = journal.getRun(id);
+        expect(kept.status, id).toBe(even ? 'succeeded' : 'running');
+        expect(kept.steps[0]?.status, id).toBe(even ? 'succeeded' : 'running');
         expect(journal.ownedBy(id).length, id).toBe(even ? 0 : 1);
       }
       journal.close();
