@@ -179,7 +179,7 @@ async function main(): Promise<void> {
         'json',
       ]);
       peaks.push(peakBytes);
-      for (const step of JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}').run?.steps ?? [])
+      for (const step of JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}').steps ?? [])
         steps[`${job}.${step.name}`] = step.durationMs / 1000;
       return seconds;
     };
