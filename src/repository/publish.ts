@@ -56,19 +56,13 @@ class Partial implements PartialBackup {
     source: Readable,
     options: Parameters<PartialBackup['writeFile']>[3],
   ): Promise<ManifestFile> {
-    return this.#track(async () => {
-      try {
-        this.#expectNew(path);
-      } catch (error) {
-        source.destroy();
-        throw error;
-      }
+    // It may fail before anybody reads it; reading then tells.
+    source.on('error', () => {});
+    const writing = this.#track(async () => {
+      this.#expectNew(path);
       const { storage } = this.#options;
       const signal = AbortSignal.any([options.signal, this.#giveUp.signal]);
-      const handle = await storage.write(`${this.folder}/${path}`).catch((error: unknown) => {
-        source.destroy();
-        throw error;
-      });
+      const handle = await storage.write(`${this.folder}/${path}`);
       try {
         const { plain, stored } = await store(source, handle.stream, { ...options, signal });
         await handle.close();
@@ -93,6 +87,10 @@ class Partial implements PartialBackup {
         }
         throw toBackplanError(error, 'STORAGE_FAILED');
       }
+    });
+    return writing.catch((error: unknown) => {
+      source.destroy();
+      throw error;
     });
   }
 

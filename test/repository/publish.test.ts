@@ -136,6 +136,15 @@ describe('publication', () => {
     failing.write(randomBytes(400_000));
     setTimeout(() => failing.destroy(dump), 10);
     await expect(partial.writeFile('a', 'archive', failing, ZSTD)).rejects.toBe(dump);
+    const early = new PassThrough();
+    early.write('x');
+    const writing = partial.writeFile('a', 'archive', early, ZSTD);
+    early.destroy(dump);
+    await expect(writing).rejects.toBe(dump);
+    const plain = new PassThrough();
+    const writingPlain = partial.writeFile('a', 'archive', plain, PLAIN);
+    plain.destroy(dump);
+    await expect(writingPlain).rejects.toBe(dump);
     const cut = new PassThrough();
     cut.write(randomBytes(400_000));
     setTimeout(() => cut.destroy(), 10);
