@@ -78,7 +78,7 @@ jobs:
 /** A plan of at least 500 lines: databases, suites and jobs as a larger team would have them. */
 function writeLongPlan(folder: string): string {
   const file = join(folder, 'long.yaml');
-  const names = Array.from({ length: 14 }, (_, index) => `db${index}`);
+  const names = Array.from({ length: 18 }, (_, index) => `db${index}`);
   const text = `version: 1
 name: long
 timezone: Europe/Berlin
