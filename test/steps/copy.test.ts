@@ -24,7 +24,10 @@ interface World {
 }
 
 async function world(target = join(folder, `offsite-${++number}`)): Promise<World> {
-  const base = makeContext({ databases: { crm: 'postgresql://crm@nowhere.invalid/crm' } });
+  const base = makeContext({
+    databases: { crm: 'postgresql://crm@nowhere.invalid/crm' },
+    repositoryFolder: join(folder, `local-${++number}`),
+  });
   const offsite = repositoryAt(target, {}, 'offsite');
   const local = await base.repository('local');
   const context: TestContext = {

@@ -4,11 +4,20 @@ import { describe, expect, test } from 'vitest';
 import { storedSize } from '../../src/repository/manifest.ts';
 import { type PruneReport, prune } from '../../src/steps/prune.ts';
 import { makeContext } from '../helpers/context.ts';
+import { temporaryFolder } from '../helpers/database.ts';
 import { makeBackup } from '../repository/fixture.ts';
+
+const root = temporaryFolder();
+let number = 0;
+const freshContext = () =>
+  makeContext({
+    databases: { crm: 'postgresql://crm@nowhere.invalid/crm' },
+    repositoryFolder: join(root, `repo-${++number}`),
+  });
 
 /** Nightly backups of crm, the last one this night; every second one proven; and one of another database. */
 async function world(nights = 6) {
-  const context = makeContext({ databases: { crm: 'postgresql://crm@nowhere.invalid/crm' } });
+  const context = freshContext();
   const repository = await context.repository('local');
   const made = [];
   for (let night = nights; night > 0; night--) {
@@ -108,7 +117,7 @@ describe('does nothing', () => {
     const { ids, folders, run } = await world();
     await expect(run({ keep: {} })).rejects.toMatchObject({ code: 'RETENTION_REFUSED' });
     expect(folders()).toEqual([...ids].sort());
-    const context = makeContext({ databases: { crm: 'postgresql://crm@nowhere.invalid/crm' } });
+    const context = freshContext();
     expect(
       await prune.run({ repository: 'local', database: 'crm', dryRun: false, keep: { last: 1 } }, context),
     ).toEqual({

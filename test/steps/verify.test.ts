@@ -14,6 +14,7 @@ import { createHardDatabase } from '../helpers/hard-schema.ts';
 import { readFile } from '../repository/fixture.ts';
 
 const database = createHardDatabase('verify');
+const root = temporaryFolder();
 const url = () => sharedUrl(database);
 let context: TestContext;
 let repository: Repository;
@@ -22,7 +23,7 @@ let directory: Backup;
 let archive: Buffer;
 
 beforeAll(async () => {
-  context = makeContext({ databases: { crm: url() } });
+  context = makeContext({ databases: { crm: url() }, repositoryFolder: join(root, 'repo') });
   repository = await context.repository('local');
   const make = async (settings: object) => {
     const made = await backup.run(
@@ -185,7 +186,7 @@ describe('what says nothing of the backup leaves no proof', () => {
   });
 
   test('a pg_restore that something kills', async () => {
-    const folder = mkdtempSync(join(temporaryFolder(), 'bin-'));
+    const folder = mkdtempSync(join(root, 'bin-'));
     const real = join(inject('cluster').binDirectory, 'pg_restore');
     writeFileSync(
       join(folder, 'pg_restore'),
