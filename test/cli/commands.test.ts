@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { schemas } from '../../src/cli/listing-schemas.ts';
 import { compileSchema } from '../../src/validator.ts';
 import { sql } from '../helpers/database.ts';
-import { makeWorld, type World } from './world.ts';
+import { makeWorld, PLAN, type World } from './world.ts';
 
 // Each test runs whole commands, some of which start servers; on a busy machine that takes its time.
 vi.setConfig({ testTimeout: 240_000 });
@@ -278,6 +278,51 @@ describe('jobs of the plan', () => {
     const { child, result } = world.start(['run', 'PLAN', 'nightly']);
     child.stdout.destroy();
     expect((await result).code).toBe(0);
+  });
+});
+
+describe('when checks fail', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = makeWorld({ plan: PLAN.replace('min: 1 }', 'min: 1000 }') });
+    expect((await world.run(['backup', 'PLAN'])).code).toBe(0);
+    world.sql('DELETE FROM "User"');
+  });
+  const databases = () =>
+    sql('postgres', `SELECT datname FROM pg_database WHERE datname LIKE '${world.database}%' ORDER BY 1`);
+
+  it('check ends with exit code 3 and names the check', async () => {
+    const { code, stdout } = await world.run(['check', 'PLAN']);
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/Tenant.*1,?000/);
+    expect(stdout).toContain('CHECKS_FAILED');
+  });
+
+  it('nothing is promoted, and the copy is removed', async () => {
+    const { code } = await world.run(['restore', 'PLAN', 'latest', '--promote', '--yes']);
+    expect(code).toBe(3);
+    expect(users(world)).toBe('0');
+    expect(databases()).toBe(world.database);
+  });
+
+  it('--keep-staging leaves the copy to look at, and --unchecked promotes it', async () => {
+    const first = (await world.json<Backups>(['backups', 'PLAN'])).backups.at(-1)?.id ?? '';
+    const { code, stdout } = await world.run([
+      'restore',
+      'PLAN',
+      first,
+      '--promote',
+      '--yes',
+      '--keep-staging',
+    ]);
+    expect(code).toBe(3);
+    expect(users(world)).toBe('0');
+    const staging = /backplan promote \S+ (\S+)/.exec(stdout)?.[1] ?? '';
+    expect(databases().split('\n')).toContain(staging);
+    expect((await world.run(['promote', 'PLAN', staging, '--yes'])).code).toBe(3);
+    const unchecked = await world.run(['promote', 'PLAN', staging, '--yes', '--unchecked']);
+    expect(`${unchecked.stderr}${unchecked.stdout}`).toContain('succeeded');
+    expect(users(world)).toBe('500');
   });
 });
 

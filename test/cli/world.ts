@@ -26,7 +26,8 @@ const SCHEMA = `
   INSERT INTO "User" SELECT n, 1 + n % 20, 'user' || n || '@example.com' FROM generate_series(1, 500) n;
 `;
 
-const PLAN = `version: 1
+/** The plan of every world, unless another is given. */
+export const PLAN = `version: 1
 name: cli-test
 timezone: Europe/Berlin
 databases:
