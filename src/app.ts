@@ -19,7 +19,8 @@ import { connectMaintenance } from './postgres/swap.ts';
 import { closeReporters, listenersOf } from './report/index.ts';
 import type { Reporter } from './report/reporter.ts';
 import { makeRunLogReporter } from './report/run-log.ts';
-import { openRepository } from './repository/open.ts';
+import { locksFile } from './repository/layout.ts';
+import { openRepository, type RepositoryOptions } from './repository/open.ts';
 import type { Leases, Repository } from './repository/repository.ts';
 import { type Locks, openLocks } from './runs/lock.ts';
 import type { RunRecord, RunStatus, Trigger } from './runs/record.ts';
@@ -30,7 +31,8 @@ import { Masker } from './secret.ts';
 import { dropDatabase } from './steps/drop.ts';
 import { stepKinds } from './steps/index.ts';
 import type { Resource, StepKind } from './steps/step-kind.ts';
-import { localStorage } from './storage/local.ts';
+import { openStorage } from './storage/index.ts';
+import type { Storage } from './storage/storage.ts';
 
 export interface LoadedPlan {
   readonly plan: Plan;
@@ -120,9 +122,14 @@ async function openState(directory?: string): Promise<Journal> {
 async function runJob(options: RunOptions): Promise<RunRecord> {
   const { job, journal, signal, trigger, runId = newRunId(), masker = new Masker() } = options;
   const plan = await resolveEnvironment(options.plan, options.env ?? process.env, masker, { job });
-  const stores = new RepositoryStores(plan, { run: runId, job: job.name, plan: plan.name });
-  const databaseLocks = openLocks(lockFile(options.stateDirectory));
   const reporters = [await makeRunLogReporter(), ...options.reporters];
+  const listeners = listenersOf(reporters);
+  const note = (message: string): void => {
+    for (const listen of listeners)
+      listen({ type: 'run:log', at: new Date().toISOString(), level: 'warn', message: masker.mask(message) });
+  };
+  const stores = new RepositoryStores(plan, { run: runId, job: job.name, plan: plan.name }, note);
+  const databaseLocks = openLocks(lockFile(options.stateDirectory));
   try {
     return await executeJob({
       plan,
@@ -139,7 +146,7 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
           : { locks: databaseLocks, key: databaseKey(plan, resource) },
       connection: (database) => connectionOf(plan, database),
       repository: (name) => stores.open(name),
-      listeners: listenersOf(reporters),
+      listeners,
       signal,
       trigger,
       masker,
@@ -190,12 +197,18 @@ function connectionOf(plan: Plan, database: string): Connection {
 class RepositoryStores {
   readonly #plan: Plan;
   readonly #owner: { run: string; job: string; plan: string };
+  readonly #note: (message: string) => void;
   readonly #repositories = new Map<string, Promise<Repository>>();
   readonly #locks = new Map<string, Locks>();
 
-  constructor(plan: Plan, owner: { run: string; job: string; plan: string }) {
+  constructor(
+    plan: Plan,
+    owner: { run: string; job: string; plan: string },
+    note: (message: string) => void,
+  ) {
     this.#plan = plan;
     this.#owner = owner;
+    this.#note = note;
   }
 
   open(name: string): Promise<Repository> {
@@ -207,7 +220,7 @@ class RepositoryStores {
           return async () => handle.release();
         },
       };
-      opened = Promise.resolve(openAt(this.#plan, name, leases));
+      opened = Promise.resolve(openAt(this.#plan, name, { leases, note: this.#note }));
       this.#repositories.set(name, opened);
     }
     return opened;
@@ -216,7 +229,12 @@ class RepositoryStores {
   async locks(name: string): Promise<Locks> {
     let locks = this.#locks.get(name);
     if (locks === undefined) {
-      locks = openLocks(join(pathOf(this.#plan, name), '.backplan', 'locks.sqlite'));
+      const file = locksFile(storageOf(this.#plan, name));
+      // A backend without files of its own brings its own locks; none does yet.
+      if (file === undefined) {
+        throw new BackplanError('REPOSITORY_UNUSABLE', `the repository "${name}" has no place for its locks`);
+      }
+      locks = openLocks(file);
       this.#locks.set(name, locks);
     }
     return locks;
@@ -227,16 +245,16 @@ class RepositoryStores {
   }
 }
 
-function pathOf(plan: Plan, name: string): string {
+function storageOf(plan: Plan, name: string): Storage {
   const definition = plan.repositories[name];
   if (definition === undefined) {
     throw new BackplanError('REPOSITORY_UNUSABLE', `the plan declares no repository "${name}"`);
   }
-  return resolve(dirname(plan.file), definition.path);
+  return openStorage(definition.path, dirname(plan.file));
 }
 
-function openAt(plan: Plan, name: string, leases?: Leases): Repository {
-  return openRepository(name, localStorage(pathOf(plan, name)), { leases });
+function openAt(plan: Plan, name: string, options: RepositoryOptions = {}): Repository {
+  return openRepository(name, storageOf(plan, name), options);
 }
 
 async function repository(

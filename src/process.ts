@@ -1,6 +1,5 @@
 /** The only door to execa: starts child processes in a group of their own and ends the whole group. */
 import type { Readable, Writable } from 'node:stream';
-import { execa } from 'execa';
 import { BackplanError, type ErrorCode } from './errors.ts';
 
 export interface ToolOptions {
@@ -54,7 +53,7 @@ const STDERR_LINES = 200;
 
 /** Runs a tool to its end and returns its output (up to 64 MB). @throws options.code, TOOL_MISSING, CANCELLED */
 export async function runTool(options: ToolOptions): Promise<ToolResult> {
-  const tool = startTool(options);
+  const tool = await startTool(options);
   const chunks: Buffer[] = [];
   let size = 0;
   tool.stdout.on('data', (chunk: Buffer) => {
@@ -68,7 +67,9 @@ export async function runTool(options: ToolOptions): Promise<ToolResult> {
 }
 
 /** Starts a tool whose streams the caller connects. */
-export function startTool(options: ToolOptions): RunningTool {
+export async function startTool(options: ToolOptions): Promise<RunningTool> {
+  // Loaded when something is started: its many files take longer than everything that `validate` does.
+  const { execa } = await import('execa');
   const { command, args, signal, killGraceMs = 5000, label = command.split('/').at(-1) ?? command } = options;
   const started = performance.now();
   if (signal.aborted) throw abortReason(signal);

@@ -25,6 +25,11 @@ export interface Execution {
 /** @throws what stops a job before it starts: INPUT_INVALID, LOCKED, ENV_MISSING, JOURNAL_FAILED */
 export async function execute(context: CommandContext, plan: Plan, execution: Execution): Promise<ExitCode> {
   const app = await context.app();
+  // A job of the plan was validated with the plan.
+  if (!Object.hasOwn(plan.jobs, execution.job.name)) {
+    const { assertUsable } = await import('./adhoc-check.ts');
+    await assertUsable(execution.job, app.vocabulary.steps, plan);
+  }
   await using state = await recoverState(context, plan);
   const shown = await makeReporter(context);
   const say: Say = async (lines) => {

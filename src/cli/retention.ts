@@ -23,11 +23,8 @@ export async function decideNow(
 ): Promise<PruneDecision[]> {
   const [app, { decide }] = await Promise.all([context.app(), import('../repository/retention.ts')]);
   const repository = await app.repository(plan, name);
-  const broken = (await repository.broken()).filter(({ folder }) => folder.startsWith(`${database}/`));
-  const decisions = decide(await repository.backups(database), keep, new Date(), {
-    timezone: plan.timezone,
-    broken,
-  });
+  const { backups, broken } = await repository.catalog(database);
+  const decisions = decide(backups, keep, new Date(), { timezone: plan.timezone, broken });
   return decisions
     .map(({ backup, keep: stays, reasons }) => ({
       repository: name,

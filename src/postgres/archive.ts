@@ -219,7 +219,7 @@ const LONG_TYPES =
   /^(TABLE DATA|TABLE ATTACH|INDEX ATTACH|FK CONSTRAINT|CHECK CONSTRAINT|MATERIALIZED VIEW DATA|MATERIALIZED VIEW|SEQUENCE SET|SEQUENCE OWNED BY|DEFAULT ACL|ROW SECURITY|EVENT TRIGGER|FOREIGN TABLE|FOREIGN DATA WRAPPER|FOREIGN SERVER|USER MAPPING|TEXT SEARCH (?:CONFIGURATION|DICTIONARY|PARSER|TEMPLATE)|OPERATOR CLASS|OPERATOR FAMILY|PUBLICATION TABLES IN SCHEMA|PUBLICATION TABLE|ACCESS METHOD|SHELL TYPE|SECURITY LABEL|PROCEDURAL LANGUAGE|BLOB COMMENTS|BLOB METADATA|LARGE OBJECT METADATA|STATISTICS DATA|SUBSCRIPTION TABLE|[A-Z]+) (\S+) (.*) (\S+)$/;
 
 async function listWithTool(tools: Tools, path: string, context: ArchiveContext): Promise<ArchiveEntry[]> {
-  const tool = startTool({
+  const tool = await startTool({
     command: tools.path('pg_restore'),
     args: ['--list', path],
     env: { LC_ALL: 'C' },
@@ -268,7 +268,7 @@ export async function readThrough(
   const fromPath = typeof input === 'string';
   const label = context.label ?? (fromPath ? input : 'the archive');
   if (fromPath && (await detectArchive(input)).format === 'tar') await assertWholeTar(input);
-  const tool = startTool({
+  const tool = await startTool({
     command: tools.path('pg_restore'),
     args: ['--file=/dev/null', ...(fromPath ? [input] : ['--format=custom'])],
     env: { LC_ALL: 'C' },

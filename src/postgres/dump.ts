@@ -31,8 +31,8 @@ export interface DumpStream {
 }
 
 /** Custom format, not compressed: whoever stores it compresses better and faster. Errors of the stream are DUMP_FAILED. */
-export function dumpCustom(options: DumpOptions): DumpStream {
-  const tool = startTool({
+export async function dumpCustom(options: DumpOptions): Promise<DumpStream> {
+  const tool = await startTool({
     command: options.tools.path('pg_dump'),
     args: ['--format=custom', '--compress=0', ...commonArguments(options)],
     env: toEnvironment(options.connection, options.applicationName),
@@ -90,7 +90,7 @@ export async function dumpDirectory(
           ]
         : [['pg_dump:gzip', '1']];
   for (const [kind, argument] of candidates) {
-    const tool = startTool({
+    const tool = await startTool({
       command: tools.path('pg_dump'),
       args: [
         '--format=directory',

@@ -50,7 +50,7 @@ export async function restoreArchive(
   // Newer clients write settings that older servers do not know: their script goes through a filter then.
   const unknown = settingsUnknownTo(options.targetVersion, tools.versionNum);
   const asScript = unknown.size > 0 && options.targetVersion < tools.versionNum;
-  const tool = startTool({
+  const tool = await startTool({
     command: tools.path('pg_restore'),
     args: [
       ...(asScript
@@ -94,7 +94,7 @@ export async function restoreScript(
   plain: PlainOptions = {},
 ): Promise<void> {
   const { tools, target, signal } = options;
-  const tool = startTool({
+  const tool = await startTool({
     command: tools.path('psql'),
     args: [
       ...['--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--set=VERBOSITY=verbose'],

@@ -91,7 +91,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     const parameters = await serverParameters(socketFolder, tools.versionNum, options.settings.parameters);
     await writeFile(join(dataDirectory, 'postgresql.auto.conf'), formatParameters(parameters), { flag: 'a' });
     signal.throwIfAborted();
-    server = startTool({
+    server = await startTool({
       command: tools.path('postgres'),
       args: ['-D', dataDirectory],
       env: SERVER_ENVIRONMENT,

@@ -27,6 +27,8 @@ export interface LeftoverOptions {
   readonly isOwned?: (leftover: Leftover) => boolean | Promise<boolean>;
   /** Leases of the repository: they know of runs on other machines, too. */
   readonly leases?: Leases | undefined;
+  /** Only those of this database. Default: all. */
+  readonly database?: string;
   /** Milliseconds since the start of the backup; younger partial folders stay. Default: one day. */
   readonly olderThan?: number;
 }
@@ -39,9 +41,9 @@ export interface LeftoverReport {
 const DAY = 86_400_000;
 
 /** Hidden folders of our own making; anything else that is hidden is somebody else's. */
-export async function findLeftovers(storage: Storage): Promise<Leftover[]> {
+export async function findLeftovers(storage: Storage, only?: string): Promise<Leftover[]> {
   const found: Leftover[] = [];
-  for (const database of await storage.folders('')) {
+  for (const database of only === undefined ? await storage.folders('') : [only]) {
     if (database.startsWith('.')) continue;
     for (const name of await storage.folders(database)) {
       const hidden = parseHiddenFolder(name);
@@ -58,7 +60,7 @@ export async function findLeftovers(storage: Storage): Promise<Leftover[]> {
 export async function removeLeftovers(storage: Storage, options: LeftoverOptions): Promise<LeftoverReport> {
   const removed: Leftover[] = [];
   const left: { leftover: Leftover; reason: string }[] = [];
-  for (const leftover of await findLeftovers(storage)) {
+  for (const leftover of await findLeftovers(storage, options.database)) {
     try {
       await removeOne(storage, leftover, options);
       removed.push(leftover);

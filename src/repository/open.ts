@@ -14,6 +14,7 @@ import {
   parseBackupId,
   partialFolder,
 } from './layout.ts';
+import { type LeftoverReport, removeLeftovers } from './leftovers.ts';
 import type { Backup, ManifestFile, Proof } from './manifest.ts';
 import { writeProof } from './proof.ts';
 import { openPartial } from './publish.ts';
@@ -149,10 +150,7 @@ class StoredRepository implements Repository {
     const writing = this.#proofs.then(async () => {
       // Without this, a proof of a deleted backup would make its folder again.
       if ((await this.storage.stat(`${folder}/${MANIFEST_FILE}`)) === undefined) {
-        throw new BackplanError(
-          'BACKUP_NOT_FOUND',
-          `backup ${this.name}:${backup.manifest.id} is gone, so nothing can be shown of it`,
-        );
+        throw this.#gone(backup.manifest.id, 'nothing can be shown of it');
       }
       await writeProof(this.storage, folder, proof);
     });
@@ -173,7 +171,11 @@ class StoredRepository implements Repository {
       if (this.storage.traits.atomicPublish) {
         const deleting = deletingFolder(database, id);
         await this.storage.removeFolder(deleting);
-        await this.storage.publish(folder, deleting);
+        await this.storage.publish(folder, deleting).catch(async (error: unknown) => {
+          // Without leases two processes may delete the same backup; the slower one has nothing to do any more.
+          if ((await this.storage.stat(`${folder}/${MANIFEST_FILE}`)) !== undefined) throw error;
+          throw this.#gone(id, 'another process deleted it');
+        });
         await this.storage.removeFolder(deleting);
       } else {
         await this.storage.remove(`${folder}/${MANIFEST_FILE}`);
@@ -182,6 +184,14 @@ class StoredRepository implements Repository {
     } finally {
       await release?.();
     }
+  }
+
+  #gone(id: string, consequence: string): BackplanError {
+    return new BackplanError('BACKUP_NOT_FOUND', `backup ${this.name}:${id} is gone: ${consequence}`);
+  }
+
+  async sweep(database: string, now: Date): Promise<LeftoverReport> {
+    return await removeLeftovers(this.storage, { database, now, leases: this.#leases });
   }
 
   async lease(backup: Backup, _run: string): Promise<() => Promise<void>> {

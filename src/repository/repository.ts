@@ -4,6 +4,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Storage } from '../storage/storage.ts';
+import type { LeftoverReport } from './leftovers.ts';
 import type { Backup, Manifest, ManifestFile, Proof } from './manifest.ts';
 
 /** A backup being written. Invisible until `publish`. */
@@ -97,6 +98,11 @@ export interface Repository {
   addProof(backup: Backup, proof: Proof): Promise<void>;
   /** Deletes a backup so that a crash half-way leaves it hidden, never half-listed. @throws LOCKED while a live run uses it */
   remove(backup: Backup): Promise<void>;
+  /**
+   * Removes the half-written and half-deleted backups of a database that no live run uses and that no journal of
+   * this machine knows any more. Half-written ones younger than a day stay: another machine may be writing them.
+   */
+  sweep(database: string, now: Date): Promise<LeftoverReport>;
   /** Marks a backup as being read by a live run; prune leaves it alone. Returns the release. No-op on read-only storage. */
   lease(backup: Backup, run: string): Promise<() => Promise<void>>;
 }

@@ -310,7 +310,7 @@ async function writeCustom(
   onBytes: (bytes: number) => void,
 ): Promise<Archive> {
   const compress = compressionOf(params);
-  const dump = dumpCustom(options);
+  const dump = await dumpCustom(options);
   const file = await partial.writeFile(
     compress.method === 'zstd' ? 'archive.dump.zst' : 'archive.dump',
     'archive',

@@ -36,11 +36,14 @@ export const drop = defineStep({
   },
   outputs: { dropped: { type: 'list', description: 'Names of the databases that were dropped.' } },
   writes: ({ previous }) => (previous === undefined ? [] : [{ database: previous }]),
-  // Naming nothing is no error: the output of a restore that never ran is nothing to drop.
-  validate: ({ previous, all }) =>
-    all && previous === undefined ? [{ path: ['all'], message: '`all` belongs to `previous`' }] : [],
+  // A staging database that is null is no error: the output of a restore that never ran is nothing to drop.
+  validate: ({ staging, previous, all }) => {
+    if (staging === undefined && previous === undefined)
+      return [{ path: [], message: 'names nothing to drop' }];
+    return all && previous === undefined ? [{ path: ['all'], message: '`all` belongs to `previous`' }] : [];
+  },
   describe: ({ staging, previous, all }) =>
-    staging === undefined
+    staging === undefined || staging === null
       ? `drop ${all ? 'all' : 'expired'} previous databases of ${previous}`
       : `drop the staging database ${staging}`,
   async run({ staging, previous, all }, context) {

@@ -73,6 +73,7 @@ export const prune = defineStep({
       : await deleteUnwanted(repository, decisions, context);
     const report: PruneReport = { dryRun, decisions: outcome.decisions.map(describeDecision) };
     context.report(report);
+    if (!dryRun && outcome.failure === undefined) await sweep(repository, database, context);
     if (outcome.failure !== undefined) throw outcome.failure;
     return {
       kept: backups.length - outcome.removed.length,
@@ -131,6 +132,18 @@ async function deleteUnwanted(
     `kept ${decisions.length - removed.length} of ${decisions.length} backups, ${formatBytes(sumOf(removed))} freed`,
   );
   return { decisions: outcome, removed, ...(failure === undefined ? {} : { failure }) };
+}
+
+/** What crashes left and no journal knows: after what was asked for, and never a reason for the step to fail. */
+async function sweep(repository: Repository, database: string, context: StepContext): Promise<void> {
+  try {
+    const { removed } = await repository.sweep(database, new Date());
+    for (const { folder } of removed) context.log.info(`removed ${folder}, left by a run that was cut off`);
+  } catch (error) {
+    context.log.warn(
+      `could not look for what runs that were cut off left: ${toBackplanError(error).message}`,
+    );
+  }
 }
 
 function describeDecision({ backup, keep, reasons }: Decision): PruneReport['decisions'][number] {

@@ -92,6 +92,24 @@ describe('from an empty repository to a restored production, by ad-hoc commands'
     expect(users(world)).toBe('500');
   });
 
+  it('refuses options that make no sense together, before anything is recorded', async () => {
+    const before = await world.json<{ runs: unknown[] }>(['runs', 'PLAN']);
+    for (const [args, message] of [
+      [['backup', 'PLAN', '--jobs', '2'], '--jobs: '],
+      [['restore', 'PLAN', 'latest', '--at', '2026-01-01T00:00:00Z'], '--at: a point in time'],
+      [['restore', 'PLAN', 'latest', '--only', 'data'], 'rows alone need a database'],
+      [['restore', 'PLAN', 'latest', '--hold', '1h', '--into', 'x'], '--hold is for sandboxes'],
+      [['restore', 'PLAN', '--unchecked'], '--unchecked means nothing without --promote'],
+      [['verify', 'PLAN', 'latest', '--all'], 'not both'],
+      [['check', 'PLAN', 'nope'], 'the plan has no suite "nope"'],
+    ] as const) {
+      const { code, stderr } = await world.run(args);
+      expect(stderr).toContain(message);
+      expect(code).toBe(2);
+    }
+    expect(await world.json(['runs', 'PLAN'])).toEqual(before);
+  });
+
   it('refuses to promote a part of a backup', async () => {
     const { code, stderr } = await world.run(['restore', 'PLAN', '--promote', '--tables', 'User', '--yes']);
     expect(code).toBe(2);

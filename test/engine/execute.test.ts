@@ -410,11 +410,11 @@ describe('the graph of a job', () => {
     expect(received).toEqual({ count: 1, mode: 'a' });
     await run({ count: 2, label: '${{ inputs.label }}' }, { label: 'x' });
     expect(received).toEqual({ count: 2, label: 'x', mode: 'a' });
-    const bad = await run({ count: '${{ inputs.count }}' });
+    const bad = await run({ count: '${{ inputs.label }}' }, { label: 'many' });
     expect(bad.steps[0]).toMatchObject({
       status: 'failed',
       attempts: 0,
-      error: { code: 'EXPRESSION_FAILED' },
+      error: { code: 'INPUT_INVALID' },
     });
     expect(bad.steps[0]?.error?.message).toContain('with.count');
     expect(bad.exitCode).toBe(2);

@@ -7,7 +7,7 @@ import { createDatabase, sql } from './database.ts';
 /** Roles are shared by the whole server: made once, with names that do not collide. Idempotent. */
 export const HARD_ROLES = ['hard_owner', 'Hard Reader', 'hard-member', 'hard_group'] as const;
 
-export const HARD_ROLES_SQL = String.raw`
+export const HARD_ROLES_SQL = `
 DO $do$
 DECLARE
   wanted record;

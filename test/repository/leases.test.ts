@@ -99,7 +99,7 @@ describe('leases', () => {
     await openRepository('local', watching).remove(backup);
     expect(seen.at(-1)).toEqual([`.deleting-${backup.manifest.id}`]);
     expect(readdirSync(join(path, 'crm'))).toEqual([]);
-    await expect(repository.remove(backup)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    await expect(repository.remove(backup)).rejects.toMatchObject({ code: 'BACKUP_NOT_FOUND' });
   });
 });
 

@@ -1,5 +1,5 @@
-import { readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { storedSize } from '../../src/repository/manifest.ts';
 import { type PruneReport, prune } from '../../src/steps/prune.ts';
@@ -143,4 +143,25 @@ test('says what it writes to and what it would do', () => {
     'delete the backups of crm in local that are not kept by within 30d, proven 3',
   );
   expect(prune.destructive).toBe(true);
+});
+
+test('what runs that were cut off left goes too, once nobody can be writing it any more', async () => {
+  const { context, repository, ids, folders, run } = await world(2);
+  const begin = async (hours: number) =>
+    (await repository.begin('crm', new Date(Date.now() - hours * 3_600_000), () => {})).localPath ?? '';
+  const [old, young] = [await begin(30), await begin(2)];
+  for (const folder of [old, young]) mkdirSync(folder, { recursive: true });
+  const before = folders();
+  await run({ keep: { last: 1 }, dryRun: true });
+  expect(folders()).toEqual(before);
+  // Another process looks: the two that "write" are gone as far as it knows.
+  const later = makeContext({
+    databases: { crm: 'postgresql://crm@nowhere.invalid/crm' },
+    repositoryFolder: context.repositoryFolder,
+  });
+  await prune.run({ repository: 'local', database: 'crm', dryRun: false, keep: { last: 9 } }, later);
+  expect(folders()).toEqual([...ids, basename(young)].sort());
+  expect(later.logged.map(({ message }) => message)).toContainEqual(
+    expect.stringContaining(`${basename(old)}, left by a run that was cut off`),
+  );
 });
