@@ -58,6 +58,15 @@ export interface CheckKind {
   /** One entry may stand for several checks (`tables: [A, B]` is two). Default: itself. */
   expand?(params: unknown): readonly unknown[];
   run(client: CheckClient, params: unknown, options: CheckOptions): Promise<Finding>;
+  /**
+   * Looks up the targets of several checks of this kind in one query, for kinds that only read the catalog. One
+   * finding for each of `all`, in its order. Where it throws, the suite asks `run` for each of them instead.
+   */
+  runAll?(
+    client: CheckClient,
+    all: readonly unknown[],
+    options: readonly CheckOptions[],
+  ): Promise<readonly Finding[]>;
 }
 
 /** Typed definition → plain CheckKind. */
@@ -68,6 +77,11 @@ export function defineCheck<const S extends JsonSchema>(definition: {
   title(params: Infer<S>): string;
   expand?(params: Infer<S>): readonly Infer<S>[];
   run(client: CheckClient, params: Infer<S>, options: CheckOptions): Promise<Finding>;
+  runAll?(
+    client: CheckClient,
+    all: readonly Infer<S>[],
+    options: readonly CheckOptions[],
+  ): Promise<readonly Finding[]>;
 }): CheckKind {
   return definition as unknown as CheckKind;
 }
