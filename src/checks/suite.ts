@@ -8,9 +8,10 @@ import { type Client, connect } from '../postgres/client.ts';
 import type { Connection } from '../postgres/connection.ts';
 import { beginSnapshot } from '../postgres/snapshot.ts';
 import type { Progress, Verdict } from '../runs/record.ts';
-import type { CheckClient, CheckKind, CheckResult, Finding } from './check-kind.ts';
+import type { CheckKind, CheckResult } from './check-kind.ts';
 import { type Entry, toEntries } from './entries.ts';
-import { explainFailure } from './failure.ts';
+import { errored } from './result.ts';
+import { Session } from './session.ts';
 import { type Counts, countResults, judge, summarize } from './verdict.ts';
 
 export interface SuiteOptions {
@@ -77,7 +78,7 @@ async function runEntries(entries: readonly Entry[], options: SuiteOptions): Pro
   for (const entry of entries) {
     if (entry.check === undefined) finish(entry, errored(entry, entry.error ?? 'cannot be run', 0));
   }
-  const queue = entries.filter((entry) => entry.check !== undefined);
+  const queue = toTasks(entries.filter((entry) => entry.check !== undefined));
   if (queue.length > 0) await runQueue(queue, finish, options);
   throwIfAborted(signal);
   return entries.map(
@@ -85,8 +86,26 @@ async function runEntries(entries: readonly Entry[], options: SuiteOptions): Pro
   );
 }
 
+/** What one connection does in one go: checks of one kind that can be looked up together, or a single check. */
+function toTasks(entries: readonly Entry[]): Entry[][] {
+  const tasks: Entry[][] = [];
+  const together = new Map<CheckKind, Entry[]>();
+  for (const entry of entries) {
+    const kind = entry.check?.kind;
+    const known = kind?.runAll === undefined ? undefined : together.get(kind);
+    if (known !== undefined) {
+      known.push(entry);
+      continue;
+    }
+    const task = [entry];
+    tasks.push(task);
+    if (kind?.runAll !== undefined) together.set(kind, task);
+  }
+  return tasks;
+}
+
 async function runQueue(
-  queue: Entry[],
+  queue: Entry[][],
   finish: (entry: Entry, result: CheckResult) => void,
   options: SuiteOptions,
 ): Promise<void> {
@@ -95,12 +114,18 @@ async function runQueue(
   const jobs = Math.max(1, Math.min(options.jobs ?? 2, queue.length));
   const work = async (client: Client) => {
     const session = new Session(client);
-    for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) {
-      const result = await session.run(entry);
-      throwIfAborted(signal);
-      finish(entry, result);
+    for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
+      let done = 0;
+      for await (const [entry, result] of session.run(task)) {
+        throwIfAborted(signal);
+        finish(entry, result);
+        done++;
+      }
       // What is left goes to the other connections, or ends as errored.
-      if (session.lost) return;
+      if (session.lost) {
+        queue.push(...task.slice(done).map((entry) => [entry]));
+        return;
+      }
     }
   };
   try {
@@ -125,99 +150,6 @@ async function runQueue(
     throwIfAborted(signal);
     throw error;
   }
-}
-
-/** One connection inside the snapshot. */
-class Session {
-  readonly #client: Client;
-  readonly #checks: CheckClient;
-  /** When the running check must be done. */
-  #deadline = Number.POSITIVE_INFINITY;
-  lost = false;
-
-  constructor(client: Client) {
-    this.#client = client;
-    this.#checks = {
-      serverVersion: client.serverVersion,
-      query: async (sql, values) => {
-        // statement_timeout bounds one statement; this bounds a check of several.
-        if (performance.now() > this.#deadline) throw new BackplanError('TIMEOUT', 'timed out');
-        return await client.query(sql, values, { single: true });
-      },
-    };
-  }
-
-  async run(entry: Entry): Promise<CheckResult> {
-    const started = performance.now();
-    const elapsed = () => Math.round(performance.now() - started);
-    let result: CheckResult;
-    try {
-      await this.#client.query(
-        `SAVEPOINT backplan_check; SET LOCAL statement_timeout = ${Math.max(1, Math.round(entry.timeoutMs))}`,
-      );
-      this.#deadline = started + entry.timeoutMs;
-      const finding = await entry.check?.kind.run(this.#checks, entry.check.params, { sample: entry.sample });
-      result = toResult(entry, finding, elapsed());
-    } catch (error) {
-      const { message, hint, lost } = explainFailure(error, entry.timeoutMs);
-      result = errored(entry, message, elapsed(), hint);
-      if (lost) this.lost = true;
-    }
-    if (!this.lost) await this.#rewind();
-    return result;
-  }
-
-  /** Back to where the check began, so that no setting, cursor or failed statement reaches the next one. */
-  async #rewind(): Promise<void> {
-    this.#deadline = Number.POSITIVE_INFINITY;
-    try {
-      await this.#client.query('ROLLBACK TO SAVEPOINT backplan_check; RELEASE SAVEPOINT backplan_check');
-    } catch {
-      this.lost = true;
-    }
-  }
-}
-
-function toResult(entry: Entry, finding: Finding | undefined, durationMs: number): CheckResult {
-  if (finding === undefined) return errored(entry, 'the check said nothing', durationMs);
-  const { outcome, ...rest } = finding;
-  const status = outcome === 'failed' ? (entry.severity === 'warn' ? 'warned' : 'failed') : outcome;
-  return {
-    name: entry.name,
-    kind: entry.kind,
-    severity: entry.severity,
-    status,
-    durationMs,
-    ...rest,
-    ...(rest.samples === undefined ? {} : { samples: rest.samples.map(shorten) }),
-  };
-}
-
-/** Samples are to recognise a row by, not to carry documents into reports. */
-const SAMPLE_CHARACTERS = 300;
-
-function shorten(sample: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(sample).map(([key, value]) => {
-      const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
-      return typeof text === 'string' && text.length > SAMPLE_CHARACTERS
-        ? [key, `${text.slice(0, SAMPLE_CHARACTERS)}…`]
-        : [key, value];
-    }),
-  );
-}
-
-function errored(entry: Entry, message: string, durationMs: number, hint?: string): CheckResult {
-  return {
-    name: entry.name,
-    kind: entry.kind,
-    severity: entry.severity,
-    status: 'errored',
-    durationMs,
-    message,
-    error: message,
-    ...(hint === undefined ? {} : { hint }),
-  };
 }
 
 function throwIfAborted(signal: AbortSignal): void {

@@ -133,6 +133,57 @@ describe('entries', () => {
   });
 });
 
+describe('checks of one kind in one query', () => {
+  const calls: string[] = [];
+  const together = defineCheck({
+    kind: 'together',
+    summary: '',
+    params: { type: 'string' },
+    title: (text) => `together ${text}`,
+    async run(client, text) {
+      calls.push(`one ${text}`);
+      await client.query(text);
+      return { outcome: 'passed', message: 'alone' };
+    },
+    async runAll(client, all, options) {
+      calls.push(`all ${all.length}`);
+      await client.query(all.join('; ').includes('1/0') ? 'select 1/0' : 'select 1');
+      return all.map((text, index) =>
+        text === 'bad'
+          ? { outcome: 'failed', message: `sample ${options[index]?.sample}`, count: 2 }
+          : { outcome: 'passed', message: text },
+      );
+    },
+  });
+  const entry = (text: string, shared = {}) => ({ kind: 'together', with: text, shared });
+
+  it('asks once for all, and keeps order, severity and samples apart', async () => {
+    calls.length = 0;
+    const report = await run(
+      [entry('a'), passes, entry('bad', { severity: 'warn', sample: 3 }), entry('c')],
+      {
+        kinds: new Map([...kinds, ['together', together]]),
+      },
+    );
+    expect(calls).toEqual(['all 3']);
+    expect(report.results.map(({ status, message }) => `${status} ${message}`)).toEqual([
+      'passed a',
+      'passed the query yields no row',
+      'warned sample 3',
+      'passed c',
+    ]);
+  });
+
+  it('asks one by one where that fails, so that one bad check does not sink the rest', async () => {
+    calls.length = 0;
+    const report = await run([entry('select 1'), entry('select 1/0'), entry('select 2')], {
+      kinds: new Map([['together', together]]),
+    });
+    expect(calls).toEqual(['all 3', 'one select 1', 'one select 1/0', 'one select 2']);
+    expect(report.results.map(({ status }) => status)).toEqual(['passed', 'errored', 'passed']);
+  });
+});
+
 describe('session', () => {
   it('sees one snapshot through all connections, while rows come in', async () => {
     sql(database, 'CREATE TABLE IF NOT EXISTS moving (n int)');

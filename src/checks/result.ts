@@ -1,0 +1,47 @@
+/** Findings of kinds as results of checks. */
+import type { CheckResult, Finding } from './check-kind.ts';
+import type { Entry } from './entries.ts';
+
+/** What a kind found → what is reported. */
+export function toResult(entry: Entry, finding: Finding | undefined, durationMs: number): CheckResult {
+  if (finding === undefined) return errored(entry, 'the check said nothing', durationMs);
+  const { outcome, ...rest } = finding;
+  const status = outcome === 'failed' ? (entry.severity === 'warn' ? 'warned' : 'failed') : outcome;
+  return {
+    name: entry.name,
+    kind: entry.kind,
+    severity: entry.severity,
+    status,
+    durationMs,
+    ...rest,
+    ...(rest.samples === undefined ? {} : { samples: rest.samples.map(shorten) }),
+  };
+}
+
+/** Samples are to recognise a row by, not to carry documents into reports. */
+const SAMPLE_CHARACTERS = 300;
+
+function shorten(sample: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(sample).map(([key, value]) => {
+      const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
+      return typeof text === 'string' && text.length > SAMPLE_CHARACTERS
+        ? [key, `${text.slice(0, SAMPLE_CHARACTERS)}…`]
+        : [key, value];
+    }),
+  );
+}
+
+/** A check that could not look. */
+export function errored(entry: Entry, message: string, durationMs: number, hint?: string): CheckResult {
+  return {
+    name: entry.name,
+    kind: entry.kind,
+    severity: entry.severity,
+    status: 'errored',
+    durationMs,
+    message,
+    error: message,
+    ...(hint === undefined ? {} : { hint }),
+  };
+}
