@@ -2,6 +2,9 @@
  * Runs pg_dump so that its success can be believed: the stream of an archive ends only after pg_dump has ended with
  * exit code 0, and errors otherwise. A reader that sees the end has the whole archive.
  */
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { pipeline, type Readable, Transform, type TransformCallback } from 'node:stream';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { startTool } from '../process.ts';
@@ -30,11 +33,37 @@ export interface DumpStream {
   contents(): TableOfContents;
 }
 
+/** As much as a read takes at most. */
+const PIPE_BYTES = 65_536;
+
+/**
+ * pg_dump writes to a pipe in pieces of 4 KB, which costs it and us a fifth of their processor time in system calls.
+ * GNU stdbuf, where there is one, makes them bigger; it becomes pg_dump itself, so the process is the same.
+ */
+async function stdbufCommand(): Promise<string | undefined> {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    if (!isAbsolute(folder)) continue;
+    const path = join(folder, 'stdbuf');
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  }
+  return undefined;
+}
+
 /** Custom format, not compressed: whoever stores it compresses better and faster. Errors of the stream are DUMP_FAILED. */
 export async function dumpCustom(options: DumpOptions): Promise<DumpStream> {
+  const pgDump = options.tools.path('pg_dump');
+  const stdbuf = await stdbufCommand();
+  const args = ['--format=custom', '--compress=0', ...commonArguments(options)];
   const tool = await startTool({
-    command: options.tools.path('pg_dump'),
-    args: ['--format=custom', '--compress=0', ...commonArguments(options)],
+    command: stdbuf ?? pgDump,
+    args: stdbuf === undefined ? args : [`--output=${PIPE_BYTES}`, pgDump, ...args],
+    label: 'pg_dump',
     env: toEnvironment(options.connection, options.applicationName),
     code: 'DUMP_FAILED',
     signal: options.signal,

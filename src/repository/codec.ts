@@ -31,6 +31,8 @@ const BLOCK_BYTES = 1024 * 1024;
 const BLOCKS = 3;
 /** Output buffers of zlib. */
 const CHUNK_BYTES = 256 * 1024;
+/** Of what is decompressed: four times as many buffers live at once as are needed, so they are small. */
+const PLAIN_CHUNK_BYTES = 64 * 1024;
 
 /**
  * Streams `source` into `sink` and says what passed. Resolves when the sink has taken the last byte (it need not be
@@ -153,7 +155,7 @@ export function verified(
   const streams: Transform[] = [outer];
   if (plain !== undefined) {
     streams.push(
-      createZstdDecompress({ chunkSize: CHUNK_BYTES }),
+      createZstdDecompress({ chunkSize: PLAIN_CHUNK_BYTES }),
       new Check({ what, form: 'decompressed', expected: plain, explain }),
     );
   }
