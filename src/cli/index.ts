@@ -5,6 +5,7 @@
 import type { Command } from './command.ts';
 
 export const commands = {
+  init: async () => (await import('./init.ts')).init,
   validate: async () => (await import('./validate.ts')).validate,
   explain: async () => (await import('./explain.ts')).explain,
   run: async () => (await import('./run.ts')).run,

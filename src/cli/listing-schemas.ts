@@ -7,6 +7,7 @@ import { backupsSchema } from './listings/backups.ts';
 import { doctorSchema } from './listings/doctor.ts';
 import { errorSchema } from './listings/error.ts';
 import { explanationSchema } from './listings/explanation.ts';
+import { initSchema } from './listings/init.ts';
 import { runsSchema } from './listings/runs.ts';
 import { validationSchema } from './listings/validation.ts';
 
@@ -18,4 +19,5 @@ export const schemas = {
   backups: backupsSchema,
   runs: runsSchema,
   doctor: doctorSchema,
+  init: initSchema,
 } as const satisfies Record<string, JsonSchema>;

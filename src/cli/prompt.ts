@@ -43,6 +43,32 @@ export async function confirm(context: CommandContext, question: Question): Prom
 }
 
 /**
+ * Asks for a text. Only where `isInteractive()`.
+ * @param check says what is wrong with an answer, or undefined
+ * @throws CANCELLED
+ */
+export async function askText(
+  context: CommandContext,
+  question: {
+    readonly message: string;
+    readonly initial: string;
+    readonly check?: (answer: string) => string | undefined;
+  },
+): Promise<string> {
+  const prompts = await import('@clack/prompts');
+  if (process.stderr.columns === 0) process.stderr.columns = 80;
+  const answer = await prompts.text({
+    message: question.message,
+    initialValue: question.initial,
+    output: process.stderr,
+    signal: context.signal,
+    validate: (value) => question.check?.(value ?? ''),
+  });
+  if (typeof answer !== 'string') throw new BackplanError('CANCELLED', 'not answered; nothing was written');
+  return answer;
+}
+
+/**
  * Waits until Enter is pressed (on a terminal), a signal arrives or the time is over. Ending this wait is not
  * cancelling: what follows goes on as after a success.
  */

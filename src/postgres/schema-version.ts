@@ -69,6 +69,21 @@ const PRESETS = {
 export const SCHEMA_VERSION_PRESETS = Object.keys(PRESETS);
 
 /**
+ * The preset whose records a database seems to hold. Two tools share a table name; a column tells them apart.
+ * @param tables name → columns
+ */
+export function guessPreset(tables: ReadonlyMap<string, ReadonlySet<string>>): string | undefined {
+  return Object.entries(PRESETS).find(([preset, { tables: names }]) =>
+    names.some((name) => {
+      const columns = tables.get(name);
+      if (columns === undefined) return false;
+      if (name === 'schema_migrations') return columns.has('dirty') === (preset === 'golang-migrate');
+      return name !== 'migrations' || columns.has('timestamp');
+    }),
+  )?.[0];
+}
+
+/**
  * Asks inside the caller's transaction, which goes on whatever happens. null: nothing recorded (no table, no row).
  * @param definition a preset's name or a query whose first column of its first row is the version
  * @param onProblem told why a version could not be read; that never fails a backup

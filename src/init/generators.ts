@@ -1,0 +1,270 @@
+/**
+ * What of a live schema becomes which check. One entry for each sort of thing: it suggests checks for all that the
+ * database has, and tells what a check that a suite already has is about, so that both can be compared. To add one,
+ * write its entry and list it below.
+ */
+import { identifier } from '../postgres/client.ts';
+import type { ObjectName } from '../postgres/object-name.ts';
+import { isRecord } from '../schema-walk.ts';
+import type { LiveSchema, LiveTable } from './live-schema.ts';
+
+/** A check that the suite should have. */
+export interface Suggestion {
+  readonly kind: string;
+  /** What it is about; two checks of one subject are one too many. */
+  readonly subject: string;
+  readonly params: unknown;
+  /** Default: error. */
+  readonly severity?: 'warn';
+  /** Why it is not as one would expect: a comment above it. */
+  readonly note?: string;
+}
+
+/** What a check of a suite is about. */
+export interface Subject {
+  readonly subject: string;
+  /** False where the live schema has lost it. */
+  readonly exists: boolean;
+  /** For `tables`: which entry of its list. */
+  readonly entry?: number;
+  /** Accepted values that the suite gives, to be compared with the live ones. */
+  readonly values?: readonly unknown[];
+}
+
+export interface Generator {
+  readonly kind: string;
+  /** Comment above the checks of this kind in a new plan. */
+  readonly heading: string;
+  suggest(schema: LiveSchema): readonly Omit<Suggestion, 'kind'>[];
+  /** Nothing where parameters are not understood: what cannot be compared is left alone. */
+  subjects(params: unknown, schema: LiveSchema): readonly Subject[];
+}
+
+/** As a plan writes it: `User`, `audit.Log`, `"odd.schema"."Odd ""T"""`. */
+export function planName({ schema, name }: ObjectName): string {
+  const part = (text: string) => (/^[^".\s]([^".]*[^".\s])?$/.test(text) ? text : identifier(text));
+  return schema === undefined || schema === 'public' ? part(name) : `${part(schema)}.${part(name)}`;
+}
+
+/** What a subject is known by, whatever the plan calls it. */
+function key(...parts: readonly (string | readonly string[])[]): string {
+  return JSON.stringify(parts);
+}
+
+function tableKey(table: ObjectName): string {
+  return key('table', table.schema ?? 'public', table.name);
+}
+
+function columnsKey(sort: string, table: ObjectName, columns: readonly string[]): string {
+  return key(sort, table.schema ?? 'public', table.name, [...columns].sort());
+}
+
+function has(table: LiveTable | undefined, columns: readonly string[]): boolean {
+  return table !== undefined && columns.every((column) => table.columns.has(column));
+}
+
+function texts(value: unknown): string[] | undefined {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : undefined;
+}
+
+/** `table` of a check's parameters and where it is. */
+function located(params: unknown, schema: LiveSchema): { name: ObjectName; live?: LiveTable } | undefined {
+  if (!isRecord(params) || typeof params.table !== 'string') return undefined;
+  const live = schema.find(params.table);
+  return live === undefined ? { name: { schema: '', name: params.table } } : { name: live, live };
+}
+
+const tables: Generator = {
+  kind: 'tables',
+  heading: 'Every table and view is there. Partitions come and go; their table stands for them.',
+  suggest: (schema) =>
+    schema.tables.map((table) => ({ subject: tableKey(table), params: [planName(table)] })),
+  subjects: (params, schema) =>
+    (texts(params) ?? []).map((name, entry) => {
+      const live = schema.find(name);
+      return { subject: tableKey(live ?? { schema: '', name }), exists: live !== undefined, entry };
+    }),
+};
+
+/** Not suggested, but a suite that has it needs no `tables` entry. */
+const table: Generator = {
+  kind: 'table',
+  heading: '',
+  suggest: () => [],
+  subjects: (params, schema) => {
+    const found = located(params, schema);
+    return found === undefined ? [] : [{ subject: tableKey(found.name), exists: found.live !== undefined }];
+  },
+};
+
+const unique: Generator = {
+  kind: 'unique',
+  heading: 'Keys: a valid primary key, unique constraint or unique index guards these columns.',
+  suggest: (schema) =>
+    schema.indexes
+      .filter((index) => index.unique && !index.partial)
+      .map((index) => ({
+        subject: columnsKey('unique', index.table, index.columns),
+        params: { table: planName(index.table), columns: index.columns },
+        ...(index.valid
+          ? {}
+          : { severity: 'warn' as const, note: `The index ${JSON.stringify(index.name)} is invalid.` }),
+      })),
+  subjects: (params, schema) => {
+    const found = located(params, schema);
+    const columns = isRecord(params) ? texts(params.columns) : undefined;
+    if (found === undefined || columns === undefined) return [];
+    const exists = schema.indexes.some(
+      (index) =>
+        index.table === found.live && index.unique && index.columns.every((name) => columns.includes(name)),
+    );
+    return [{ subject: columnsKey('unique', found.name, columns), exists }];
+  },
+};
+
+const foreignKey: Generator = {
+  kind: 'foreignKey',
+  heading: 'References: each exists, is validated and enforced, and no row contradicts it.',
+  suggest: (schema) =>
+    schema.foreignKeys.map((each) => ({
+      subject: referenceKey(each.table, each.columns, each.parent, each.parentColumns),
+      params: {
+        table: planName(each.table),
+        columns: each.columns,
+        references: { table: planName(each.parent), columns: each.parentColumns },
+      },
+      ...(each.trouble === undefined
+        ? {}
+        : {
+            severity: 'warn' as const,
+            note: `${JSON.stringify(each.name)} is ${each.trouble}. Mend it, then make this an error.`,
+          }),
+    })),
+  subjects: (params, schema) => {
+    const found = located(params, schema);
+    if (found === undefined || !isRecord(params) || !isRecord(params.references)) return [];
+    const parent = located({ table: params.references.table }, schema);
+    const [columns, parentColumns] = [texts(params.columns), texts(params.references.columns)];
+    if (parent === undefined || columns === undefined || parentColumns === undefined) return [];
+    const subject = referenceKey(found.name, columns, parent.name, parentColumns);
+    const exists = schema.foreignKeys.some(
+      (each) => referenceKey(each.table, each.columns, each.parent, each.parentColumns) === subject,
+    );
+    return [{ subject, exists }];
+  },
+};
+
+function referenceKey(
+  child: ObjectName,
+  columns: readonly string[],
+  parent: ObjectName,
+  parentColumns: readonly string[],
+): string {
+  const pairs = columns.map((column, index) => `${column} → ${parentColumns[index]}`);
+  return key(columnsKey('reference', child, pairs), tableKey(parent));
+}
+
+const index: Generator = {
+  kind: 'index',
+  heading: 'The other indexes: without them everything works, but slowly.',
+  suggest: (schema) =>
+    schema.indexes
+      .filter((each) => !each.unique || each.partial)
+      .map((each) => ({
+        subject: indexKey(each.table.schema, each.name),
+        params: {
+          name: planName({ name: each.name }),
+          table: planName(each.table),
+          ...(each.unique ? { unique: true } : {}),
+        },
+        ...(each.valid
+          ? {}
+          : { severity: 'warn' as const, note: 'It is invalid. Rebuild it, then make this an error.' }),
+      })),
+  subjects: (params, schema) => {
+    if (!isRecord(params) || typeof params.name !== 'string') return [];
+    const table = located(params, schema)?.live;
+    const named = schema.indexes.filter(
+      (each) =>
+        (table === undefined || each.table === table) &&
+        [planName({ schema: each.table.schema, name: each.name }), planName({ name: each.name })].includes(
+          params.name as string,
+        ),
+    );
+    const live = named.find((each) => each.table.schema === 'public') ?? named[0];
+    return [
+      { subject: indexKey(live?.table.schema ?? '', live?.name ?? params.name), exists: live !== undefined },
+    ];
+  },
+};
+
+function indexKey(schema: string, name: string): string {
+  return key('index', schema, name);
+}
+
+const acceptedValues: Generator = {
+  kind: 'acceptedValues',
+  heading: 'Columns of enum types, and of CHECK constraints that list their values.',
+  suggest: (schema) =>
+    schema.values
+      // Of an empty table only the type of a column can tell.
+      .filter(({ by, table: { hasRows } }) => by === 'enum' || hasRows === true)
+      .map(({ table, column, values, notNull }) => ({
+        subject: columnsKey('values', table, [column]),
+        params: { table: planName(table), column, values, ...(notNull ? { nullable: false } : {}) },
+      })),
+  subjects: (params, schema) => {
+    const found = located(params, schema);
+    if (found === undefined || !isRecord(params) || typeof params.column !== 'string') return [];
+    return [
+      {
+        subject: columnsKey('values', found.name, [params.column]),
+        exists: has(found.live, [params.column]),
+        ...(Array.isArray(params.values) ? { values: params.values } : {}),
+      },
+    ];
+  },
+};
+
+const rowCount: Generator = {
+  kind: 'rowCount',
+  heading: 'These had rows. An empty table restores without an error, too.',
+  suggest: (schema) =>
+    schema.tables
+      .filter(({ hasRows }) => hasRows === true)
+      .map((each) => ({
+        subject: columnsKey('rows', each, []),
+        params: { table: planName(each), min: 1 },
+        // What nothing refers to may well be emptied one day: sessions, queues, logs.
+        ...(each.referenced ? {} : { severity: 'warn' as const }),
+      })),
+  subjects: (params, schema) => {
+    const found = located(params, schema);
+    return found === undefined
+      ? []
+      : [{ subject: columnsKey('rows', found.name, []), exists: found.live !== undefined }];
+  },
+};
+
+/** In the order in which a new suite has them. */
+export const generators: readonly Generator[] = [
+  tables,
+  table,
+  unique,
+  foreignKey,
+  index,
+  acceptedValues,
+  rowCount,
+];
+
+/** Checks for everything that the database has, one for each subject. */
+export function suggestChecks(schema: LiveSchema): Suggestion[] {
+  const seen = new Set<string>();
+  return generators.flatMap(({ kind, suggest }) =>
+    suggest(schema).flatMap((suggestion) => {
+      if (seen.has(suggestion.subject)) return [];
+      seen.add(suggestion.subject);
+      return [{ kind, ...suggestion }];
+    }),
+  );
+}

@@ -1,0 +1,40 @@
+/** Checks as lines of a plan file. */
+import { commentText, flowText, scalarText } from '../plan/write.ts';
+import { generators, type Suggestion } from './generators.ts';
+
+/** Characters of a line that is still easy to read. */
+const WIDTH = 118;
+
+/** One check as an entry of a suite, with the comment above it. Ends with a line break. */
+export function renderCheck(suggestion: Suggestion, indent: string): string {
+  const { kind, params, severity, note } = suggestion;
+  const comment = note === undefined ? '' : `${commentText(note, indent)}\n`;
+  if (Array.isArray(params)) {
+    const items = params.map((item) => `${indent}    - ${flowText(item)}\n`).join('');
+    return `${comment}${indent}- ${kind}:\n${items}`;
+  }
+  const settings = { ...(params as object), ...(severity === undefined ? {} : { severity }) };
+  const line = `${indent}- ${kind}: ${flowText(settings)}`;
+  if (line.length <= WIDTH) return `${comment}${line}\n`;
+  const lines = Object.entries(settings).map(
+    ([key, value]) => `${indent}    ${scalarText(key)}: ${flowText(value)}\n`,
+  );
+  return `${comment}${indent}- ${kind}:\n${lines.join('')}`;
+}
+
+/** A whole suite, grouped by kind, each group under its comment. */
+export function renderSuite(suggestions: readonly Suggestion[], indent: string): string {
+  return generators
+    .flatMap(({ kind, heading }) => {
+      const own = suggestions.filter((each) => each.kind === kind);
+      const [first] = own;
+      if (first === undefined) return [];
+      const entries = Array.isArray(first.params)
+        ? [{ ...first, params: own.flatMap(({ params }) => params) }]
+        : own;
+      return [
+        `${commentText(heading, indent)}\n${entries.map((entry) => renderCheck(entry, indent)).join('')}`,
+      ];
+    })
+    .join('\n');
+}
