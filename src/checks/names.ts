@@ -49,6 +49,7 @@ interface Candidate extends Record<string, unknown> {
   schema: string;
   name: string;
   kind: string;
+  user_schema?: boolean;
 }
 
 const USER_SCHEMA = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
@@ -59,6 +60,11 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.relkind = ANY ($3::"char"[]) AND c.relname = $1::text
   AND (n.nspname = $2::text OR ($2 IS NULL AND ${USER_SCHEMA}))
 ORDER BY n.nspname <> 'public', n.nspname`;
+
+const BY_NAMES = `
+SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, ${USER_SCHEMA} AS user_schema
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ANY ($1::pg_catalog.name[]) AND c.relkind = ANY ($2::"char"[])`;
 
 const ALL_NAMES = `
 SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind
@@ -74,6 +80,41 @@ LIMIT 5000`;
  */
 export function findTable(client: Queryable, text: string): Promise<Relation | Missing> {
   return cached(client, `table ${text}`, () => find(client, parseName(text), 'table', TABLE_KINDS));
+}
+
+/**
+ * findTable for many names with one query for those that exist; in the order given.
+ * @throws INPUT_INVALID when one of the names is malformed or fits several schemas
+ */
+export async function findTables(
+  client: Queryable,
+  texts: readonly string[],
+): Promise<readonly (Relation | Missing)[]> {
+  const unknown = [...new Set(texts)].filter((text) => caches.get(client)?.has(`table ${text}`) !== true);
+  if (unknown.length > 1) {
+    const names = unknown.map((text) => parseName(text).name);
+    const rows = await client.query<Candidate>(BY_NAMES, [names, TABLE_KINDS]);
+    for (const text of unknown) {
+      const relation = only(rows, parseName(text));
+      if (relation !== undefined) void cached(client, `table ${text}`, async () => relation);
+    }
+  }
+  const found: (Relation | Missing)[] = [];
+  for (const text of texts) found.push(await findTable(client, text));
+  return found;
+}
+
+/** The one that `find` would choose; undefined where there is none or it needs a closer look. */
+function only(rows: readonly Candidate[], wanted: ObjectName): Relation | undefined {
+  const fitting = rows.filter((row) =>
+    wanted.schema === undefined
+      ? row.name === wanted.name && row.user_schema
+      : row.name === wanted.name && row.schema === wanted.schema,
+  );
+  const first = fitting.find((row) => row.schema === 'public') ?? fitting[0];
+  return first === undefined || (fitting.length > 1 && first.schema !== 'public')
+    ? undefined
+    : toRelation(first);
 }
 
 /** The same for an index; `schema` narrows a name that has none. */
@@ -186,8 +227,8 @@ async function nearMiss(
   return all.length === 0 ? { message, hint: `The database has no ${what} at all.` } : { message };
 }
 
-/** Equal but for case, else at most two letters off in a name long enough for that to mean something. */
-function closest(wanted: string, names: readonly string[]): string | undefined {
+/** The name meant by a wrong one: equal but for case, else at most two letters off in a name long enough for that to mean something. */
+export function closest(wanted: string, names: readonly string[]): string | undefined {
   const folded = wanted.toLowerCase();
   const sameLetters = names.find((name) => name.toLowerCase() === folded);
   if (sameLetters !== undefined) return sameLetters;
@@ -201,7 +242,8 @@ function closest(wanted: string, names: readonly string[]): string | undefined {
 }
 
 function toRelation(row: Candidate): Relation {
-  return { ...row, sql: `${identifier(row.schema)}.${identifier(row.name)}` };
+  const { oid, schema, name, kind } = row;
+  return { oid, schema, name, kind, sql: `${identifier(schema)}.${identifier(name)}` };
 }
 
 /** One snapshot never changes, so what was looked up once holds for the life of the client. */
