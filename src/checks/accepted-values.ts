@@ -1,16 +1,18 @@
-import { identifier } from '../postgres/client.ts';
+import { identifier, literal } from '../postgres/client.ts';
 import type { Column } from '../postgres/columns.ts';
 import { tableNameSchema } from '../schema.ts';
-import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
+import { type CheckClient, type CheckOptions, defineScan, type Finding, useOwnNames } from './check-kind.ts';
 import { type Relation, requireColumns, requireTable, showName } from './names.ts';
+import { countWhere, nothingToLookAt, offenders, restricted, rowsText } from './rows.ts';
 
 /**
  * `acceptedValues: {table, column, values}`: every row holds one of the values, byte for byte: no folding of case,
  * no trimming, no collation that calls two of them equal. Works on text, enums, numbers and booleans.
  */
-export const acceptedValues = defineCheck({
+export const acceptedValues = defineScan({
   kind: 'acceptedValues',
   summary: 'A column holds nothing but these values.',
+  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
   params: {
     type: 'object',
     description: 'A column and all values that it may hold.',
@@ -35,43 +37,49 @@ export const acceptedValues = defineCheck({
     examples: [{ table: 'User', column: 'status', values: ['active', 'disabled', 'pending'] }],
   },
   title: ({ table, column }) => `acceptedValues ${table}.${column}`,
-  async run(client, { table: name, column: columnName, values, nullable = true }, { sample }) {
+  async scan(client, { table: name, column: columnName, values, nullable = true }, options) {
     const table = await requireTable(client, name);
     const [column] = await requireColumns(client, table, [columnName]);
     const accepted = values.map(String);
     const labels = column?.base.kind === 'e' ? await enumLabels(client, column.base.oid) : undefined;
-    const test = membership(column as Column, values);
-    const [row] = await client.query<{ rows: string; bad: string; nulls: string }>(
-      `SELECT pg_catalog.count(*) AS rows,
-         pg_catalog.count(*) FILTER (WHERE ${identifier(columnName)} IS NOT NULL AND (${test}) IS NOT TRUE) AS bad,
-         pg_catalog.count(*) FILTER (WHERE ${identifier(columnName)} IS NULL) AS nulls
-       FROM ${table.sql}`,
-      [accepted],
-    );
-    const [rows, bad, nulls] = [Number(row?.rows), Number(row?.bad), Number(row?.nulls)];
-    const offending = bad + (nullable ? 0 : nulls);
-    const where = `${showName(table)}.${identifier(columnName)}`;
-    if (offending > 0) {
-      return await failure(client, table, columnName, test, accepted, { rows, offending, nullable }, sample);
-    }
-    const surplus = labels?.filter((label) => !accepted.includes(label)) ?? [];
-    const absent = labels === undefined ? [] : accepted.filter((value) => !labels.includes(value));
-    // An enum that has no other labels shows it without a row.
-    if (rows === 0 && (labels === undefined || surplus.length > 0)) {
-      return { outcome: 'vacuous', message: `${showName(table)} is empty: there was no value to look at` };
-    }
-    const notes = [
-      surplus.length === 0
-        ? undefined
-        : `its type ${column?.type} would also allow ${surplus.map(visible).join(', ')}`,
-      absent.length === 0
-        ? undefined
-        : `its type ${column?.type} has no label ${absent.map(visible).join(', ')}`,
-      nulls === 0 ? undefined : `${nulls} NULL accepted`,
-    ].filter((note) => note !== undefined);
+    const sql = `t.${identifier(columnName)}`;
+    const other = `(${membership(column as Column, values)}) IS NOT TRUE`;
+    const condition = nullable ? `${sql} IS NOT NULL AND ${other}` : other;
     return {
-      outcome: 'passed',
-      message: `${rows} row${rows === 1 ? '' : 's'} of ${where} hold accepted values${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`,
+      from: table.sql,
+      ownNames: options.where !== undefined,
+      columns: [
+        countWhere(undefined, options),
+        countWhere(condition, options),
+        countWhere(`${sql} IS NULL`, options),
+      ],
+      async conclude(inside, [all, bad, null_]) {
+        const [rows, offending, nulls] = [Number(all), Number(bad), Number(null_)];
+        if (offending > 0) {
+          const seen = { rows, offending, nullable };
+          return await failure(inside, table, columnName, condition, accepted, seen, options);
+        }
+        const surplus = labels?.filter((label) => !accepted.includes(label)) ?? [];
+        const absent = labels === undefined ? [] : accepted.filter((value) => !labels.includes(value));
+        // An enum that has no other labels shows it without a row.
+        if (rows === 0 && (labels === undefined || surplus.length > 0)) {
+          return nothingToLookAt(table, options);
+        }
+        const notes = [
+          surplus.length === 0
+            ? undefined
+            : `its type ${column?.type} would also allow ${surplus.map(visible).join(', ')}`,
+          absent.length === 0
+            ? undefined
+            : `its type ${column?.type} has no label ${absent.map(visible).join(', ')}`,
+          nulls === 0 ? undefined : `${nulls} NULL accepted`,
+        ].filter((note) => note !== undefined);
+        return {
+          outcome: 'passed',
+          message: `${rowsText(rows)} of ${showName(table)}.${identifier(columnName)} hold accepted values${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`,
+          of: rows,
+        };
+      },
     };
   },
 });
@@ -89,14 +97,15 @@ export function visible(value: string | null): string {
   );
 }
 
-/** The SQL test "is one of $1". Never NOT IN: a NULL on either side would make that pass everything. */
+/** The SQL test "is one of these". Never NOT IN: a NULL on either side would make that pass everything. */
 function membership(column: Column, values: readonly unknown[]): string {
-  const sql = identifier(column.name);
+  const sql = `t.${identifier(column.name)}`;
+  const list = `ARRAY[${values.map((value) => literal(String(value)).trim()).join(', ')}]::pg_catalog.text[]`;
   // 1, 1.0 and 1.00 are the same number; everywhere else the stored text decides.
   const numeric = column.base.category === 'N' && values.every((value) => typeof value === 'number');
   return numeric
-    ? `${sql}::pg_catalog.numeric = ANY ($1::pg_catalog.text[]::pg_catalog.numeric[])`
-    : `${sql}::pg_catalog.text COLLATE pg_catalog."C" = ANY ($1::pg_catalog.text[])`;
+    ? `${sql}::pg_catalog.numeric = ANY (${list}::pg_catalog.numeric[])`
+    : `${sql}::pg_catalog.text COLLATE pg_catalog."C" = ANY (${list})`;
 }
 
 async function enumLabels(client: CheckClient, type: number): Promise<string[]> {
@@ -111,25 +120,28 @@ async function failure(
   client: CheckClient,
   table: Relation,
   column: string,
-  test: string,
+  condition: string,
   accepted: readonly string[],
   seen: { readonly rows: number; readonly offending: number; readonly nullable: boolean },
-  sample: number,
+  options: CheckOptions,
 ): Promise<Finding> {
   const sql = identifier(column);
+  const limit = Math.max(1, options.sample);
+  if (options.where !== undefined) await useOwnNames(client);
   const histogram = await client.query<{ value: string | null; n: string }>(
-    `SELECT pg_catalog.left(${sql}::pg_catalog.text COLLATE pg_catalog."C", ${SHOWN}) AS value, pg_catalog.count(*) AS n
-     FROM ${table.sql}
-     WHERE ${seen.nullable ? `${sql} IS NOT NULL AND ` : ''}(${test}) IS NOT TRUE
-     GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ${Math.max(1, sample)}`,
-    [accepted],
+    `SELECT pg_catalog.left(t.${sql}::pg_catalog.text COLLATE pg_catalog."C", ${SHOWN}) AS value, pg_catalog.count(*) AS n
+     FROM ${table.sql} AS t WHERE ${restricted(condition, options)}
+     GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ${limit}`,
   );
   const values = histogram.map((row) => `${visible(row.value)} (${row.n})`);
   return {
     outcome: 'failed',
-    message: `${seen.offending} of ${seen.rows} rows of ${showName(table)}.${sql} hold other values: ${values.join(', ')}${histogram.length === Math.max(1, sample) ? ', …' : ''}`,
+    message: `${seen.offending} of ${rowsText(seen.rows)} of ${showName(table)}.${sql} hold other values: ${values.join(', ')}${histogram.length === limit ? ', …' : ''}`,
     hint: `Accepted are ${accepted.map(visible).join(', ')}${seen.nullable ? ' and NULL' : ''}.`,
     count: seen.offending,
-    samples: histogram.slice(0, sample).map((row) => ({ value: row.value, count: Number(row.n) })),
+    of: seen.rows,
+    samples: options.rows
+      ? await offenders(client, table, condition, options)
+      : histogram.slice(0, options.sample).map((row) => ({ value: row.value, count: Number(row.n) })),
   };
 }

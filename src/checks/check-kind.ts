@@ -20,11 +20,13 @@ export interface Finding {
   readonly hint?: string;
   /** How many rows or objects offend. */
   readonly count?: number;
+  /** Of how many; thresholds in percent need it. */
+  readonly of?: number;
   /** Up to `sample` offenders: keys only unless the plan asks for rows. */
   readonly samples?: readonly Readonly<Record<string, unknown>>[];
 }
 
-export interface CheckResult extends Omit<Finding, 'outcome'> {
+export interface CheckResult extends Omit<Finding, 'outcome' | 'of'> {
   readonly name: string;
   readonly kind: string;
   readonly severity: Severity;
@@ -43,16 +45,53 @@ export interface CheckClient {
   readonly serverVersion: number;
 }
 
+/** What is known of the backup that the database was restored from. */
+export interface BackupFacts {
+  readonly id: string;
+  /** When its snapshot was taken: the present of the data in it. */
+  readonly snapshotAt: Date;
+  /** Rows of a table by its schema and name, where the fingerprint counted them. */
+  rowsOf(schema: string, name: string): number | undefined;
+}
+
 export interface CheckOptions {
   /** How many offenders to show. */
   readonly sample: number;
+  /** Show whole rows, not only their keys. */
+  readonly rows: boolean;
+  /** SQL condition of the plan: only rows that meet it are looked at. Only for kinds that list it under `keys`. */
+  readonly where?: string;
+  /** False: no index may answer for itself. Index scans are off, and what an index promises must be read from the table. */
+  readonly trustIndexes: boolean;
+  readonly backup?: BackupFacts;
 }
+
+/**
+ * What a check wants to know of all rows of a table. Checks over the same table share one scan, so everything in it
+ * stands in one SELECT together with what others want.
+ */
+export interface Scan {
+  /** The table, quoted and qualified; its alias is `t`. */
+  readonly from: string;
+  /** Aggregates over `t` that take no parameters, for example `pg_catalog.count(*) FILTER (WHERE …)`. */
+  readonly columns: readonly string[];
+  /** Text of the plan stands in it: names without a schema are then looked up as applications do. */
+  readonly ownNames?: boolean;
+  /** @param row the values of `columns` as text. Offending keys are fetched here, and only when there are any. */
+  conclude(client: CheckClient, row: readonly (string | null)[]): Finding | Promise<Finding>;
+}
+
+/** Shared keys that only make sense for kinds that look at rows. */
+export const ROW_KEYS = ['where', 'rows', 'warnAbove', 'failAbove'] as const;
+export type RowKey = (typeof ROW_KEYS)[number];
 
 export interface CheckKind {
   readonly kind: string;
   readonly summary: string;
-  /** The parameters, without what all checks share (name, severity, timeout, sample). May be an object, an array or a string. */
+  /** The parameters, without what all checks share (name, severity, timeout, …). May be an object, an array or a string. */
   readonly params: JsonSchema;
+  /** Shared keys about rows that it heeds; others are refused. */
+  readonly keys?: readonly RowKey[];
   /** The name shown when the plan gives none; stable for equal parameters. */
   title(params: unknown): string;
   /** One entry may stand for several checks (`tables: [A, B]` is two). Default: itself. */
@@ -67,21 +106,72 @@ export interface CheckKind {
     all: readonly unknown[],
     options: readonly CheckOptions[],
   ): Promise<readonly Finding[]>;
+  /** What to read of a table, for kinds that need no more than one pass over it; or what the catalog alone says. */
+  scan?(client: CheckClient, params: unknown, options: CheckOptions): Promise<Scan | Finding>;
 }
 
-/** Typed definition → plain CheckKind. */
-export function defineCheck<const S extends JsonSchema>(definition: {
+export function isFinding(value: Scan | Finding): value is Finding {
+  return 'outcome' in value;
+}
+
+interface Definition<S extends JsonSchema> {
   readonly kind: string;
   readonly summary: string;
   readonly params: S;
+  readonly keys?: readonly RowKey[];
   title(params: Infer<S>): string;
   expand?(params: Infer<S>): readonly Infer<S>[];
-  run(client: CheckClient, params: Infer<S>, options: CheckOptions): Promise<Finding>;
-  runAll?(
-    client: CheckClient,
-    all: readonly Infer<S>[],
-    options: readonly CheckOptions[],
-  ): Promise<readonly Finding[]>;
-}): CheckKind {
+}
+
+/** Typed definition → plain CheckKind. */
+export function defineCheck<const S extends JsonSchema>(
+  definition: Definition<S> & {
+    run(client: CheckClient, params: Infer<S>, options: CheckOptions): Promise<Finding>;
+    runAll?(
+      client: CheckClient,
+      all: readonly Infer<S>[],
+      options: readonly CheckOptions[],
+    ): Promise<readonly Finding[]>;
+  },
+): CheckKind {
   return definition as unknown as CheckKind;
+}
+
+/** The same for a kind that reads a table once, together with others. */
+export function defineScan<const S extends JsonSchema>(
+  definition: Definition<S> & {
+    scan(client: CheckClient, params: Infer<S>, options: CheckOptions): Promise<Scan | Finding>;
+  },
+): CheckKind {
+  const kind = {
+    ...definition,
+    async run(client: CheckClient, params: Infer<S>, options: CheckOptions): Promise<Finding> {
+      const scan = await definition.scan(client, params, options);
+      if (isFinding(scan)) return scan;
+      const [row] = await readScans(client, [scan]);
+      return await scan.conclude(client, row ?? []);
+    },
+  };
+  return kind as unknown as CheckKind;
+}
+
+/** The database's own search_path until the end of the check: plans write names as applications do. */
+export async function useOwnNames(client: CheckClient): Promise<void> {
+  await client.query(
+    `SELECT pg_catalog.set_config('search_path', reset_val, true) FROM pg_catalog.pg_settings WHERE name = 'search_path'`,
+  );
+}
+
+/** Reads what several scans of one table want in one statement; one row for each of them, in their order. */
+export async function readScans(client: CheckClient, scans: readonly Scan[]): Promise<(string | null)[][]> {
+  const wanted = new Map<string, string>();
+  for (const column of scans.flatMap(({ columns }) => columns)) {
+    if (!wanted.has(column)) wanted.set(column, `c${wanted.size}`);
+  }
+  const list = [...wanted].map(([column, alias]) => `(${column})::pg_catalog.text AS ${alias}`);
+  if (scans.some(({ ownNames }) => ownNames === true)) await useOwnNames(client);
+  const [row] = await client.query<Record<string, string | null>>(
+    `SELECT ${list.join(',\n  ')}\nFROM ${scans[0]?.from} AS t`,
+  );
+  return scans.map(({ columns }) => columns.map((column) => row?.[wanted.get(column) ?? ''] ?? null));
 }

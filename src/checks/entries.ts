@@ -1,23 +1,39 @@
 /** The entries of a suite as the plan writes them → single checks with their kind, name, severity and limits. */
-import { toBackplanError } from '../errors.ts';
+import { BackplanError, toBackplanError } from '../errors.ts';
 import type { CheckDefinition } from '../plan/model.ts';
+import { didYouMean } from '../suggest.ts';
 import { parseDuration } from '../units.ts';
-import type { CheckKind, Severity } from './check-kind.ts';
+import {
+  type BackupFacts,
+  type CheckKind,
+  type CheckOptions,
+  ROW_KEYS,
+  type Severity,
+} from './check-kind.ts';
+import { parseThreshold, type Thresholds } from './thresholds.ts';
 
 /** What every check has besides the parameters of its kind. */
-export const SHARED_KEYS = ['name', 'severity', 'timeout', 'sample'] as const;
+const SHARED_KEYS = ['name', 'severity', 'timeout', 'sample', 'tags', ...ROW_KEYS] as const;
 
-export const DEFAULT_SAMPLE = 5;
+const DEFAULT_SAMPLE = 5;
 
 /** One check to run, or the reason why it cannot be run. */
 export interface Entry {
   readonly name: string;
   readonly kind: string;
   readonly severity: Severity;
-  readonly sample: number;
+  readonly tags: readonly string[];
+  readonly thresholds: Thresholds;
   readonly timeoutMs: number;
+  /** Milliseconds from the start of the run in which it must be done: the timeout of its suite. */
+  readonly withinMs: number;
+  /** What its suite says; undefined: what the server looks like decides. */
+  readonly trustIndexes?: boolean;
+  readonly options: Omit<CheckOptions, 'trustIndexes'>;
   readonly check?: { readonly kind: CheckKind; readonly params: unknown };
   readonly error?: string;
+  /** The name that the plan gives to the whole entry, where it stands for several checks. */
+  readonly given?: string;
 }
 
 export interface EntryOptions {
@@ -26,6 +42,7 @@ export interface EntryOptions {
   readonly timeoutMs: number;
   /** Names of checks whose failure is only a warning. */
   readonly tolerate: ReadonlySet<string>;
+  readonly backup?: BackupFacts;
 }
 
 /** Every definition yields at least one entry: what cannot be understood becomes one with an `error`, never nothing. */
@@ -39,23 +56,82 @@ export function toEntries(definitions: readonly CheckDefinition[], options: Entr
   });
 }
 
+/**
+ * The entries that `only` names (all, where it names none) without those that `skip` names: by tag, by name, or by
+ * the name of the entry that they came from.
+ * @throws INPUT_INVALID for a name that fits nothing, which would quietly leave out what was meant
+ */
+export function choose(
+  entries: readonly Entry[],
+  { only = [], skip = [] }: { readonly only?: readonly string[]; readonly skip?: readonly string[] },
+): Entry[] {
+  const labels = (entry: Entry) => [
+    entry.name,
+    ...(entry.given === undefined ? [] : [entry.given]),
+    ...entry.tags,
+  ];
+  const known = new Set(entries.flatMap(labels));
+  for (const [word, names] of [
+    ['only', only],
+    ['skip', skip],
+  ] as const) {
+    const stray = names.find((name) => !known.has(name));
+    if (stray === undefined) continue;
+    throw new BackplanError(
+      'INPUT_INVALID',
+      `${word} names "${stray}", but no check or tag is called so${didYouMean(stray, known)}`,
+      { hint: `The checks are ${entries.map(({ name }) => `"${name}"`).join(', ') || 'none'}.` },
+    );
+  }
+  const fits = (entry: Entry, names: readonly string[]) =>
+    labels(entry).some((label) => names.includes(label));
+  return entries.filter((entry) => (only.length === 0 || fits(entry, only)) && !fits(entry, skip));
+}
+
 function expand(definition: CheckDefinition, options: EntryOptions): Entry[] {
   const kind = options.kinds.get(definition.kind);
   const { shared, params } = separate(definition, kind);
   const given = typeof shared.name === 'string' ? shared.name : undefined;
   const severity: Severity = shared.severity === 'warn' ? 'warn' : 'error';
-  const base = { kind: definition.kind, severity, sample: DEFAULT_SAMPLE, timeoutMs: options.timeoutMs };
+  const base = {
+    kind: definition.kind,
+    severity,
+    tags: Array.isArray(shared.tags) ? shared.tags.map(String) : [],
+    thresholds: {},
+    timeoutMs: options.timeoutMs,
+    withinMs: definition.limits?.withinMs ?? Number.POSITIVE_INFINITY,
+    ...(definition.limits?.trustIndexes === undefined
+      ? {}
+      : { trustIndexes: definition.limits.trustIndexes }),
+    options: {
+      sample: DEFAULT_SAMPLE,
+      rows: shared.rows === true,
+      ...(typeof shared.where === 'string' ? { where: shared.where } : {}),
+      ...(options.backup === undefined ? {} : { backup: options.backup }),
+    },
+    ...(given === undefined ? {} : { given }),
+  } satisfies Partial<Entry>;
+  const refused = (error: string): Entry[] => [{ ...base, name: given ?? definition.kind, error }];
   if (kind === undefined) {
     const known = [...options.kinds.keys()].join(', ');
-    const error = `there is no check kind "${definition.kind}"; known are ${known}`;
-    return [{ ...base, name: given ?? definition.kind, error }];
+    return refused(`there is no check kind "${definition.kind}"; known are ${known}`);
   }
+  // A condition that is not heeded would let a check pass that looked at something else.
+  const foreign = ROW_KEYS.find((key) => Object.hasOwn(shared, key) && kind.keys?.includes(key) !== true);
+  if (foreign !== undefined) return refused(`"${foreign}" is not possible for ${kind.kind}`);
   try {
-    const limits = {
-      ...(typeof shared.sample === 'number' ? { sample: Math.max(0, Math.floor(shared.sample)) } : {}),
-      ...(shared.timeout === undefined ? {} : { timeoutMs: parseDuration(String(shared.timeout)) }),
-    };
     const all = kind.expand?.(params) ?? [params];
+    const limits = {
+      thresholds: {
+        ...(shared.warnAbove === undefined ? {} : { warnAbove: parseThreshold(shared.warnAbove) }),
+        ...(shared.failAbove === undefined ? {} : { failAbove: parseThreshold(shared.failAbove) }),
+      },
+      ...(shared.timeout === undefined ? {} : { timeoutMs: parseDuration(String(shared.timeout)) }),
+      options: {
+        ...base.options,
+        ...(typeof shared.sample === 'number' ? { sample: Math.max(0, Math.floor(shared.sample)) } : {}),
+      },
+    };
     return all.map((each) => {
       const title = kind.title(each);
       const name = given === undefined ? title : all.length === 1 ? given : `${given}: ${title}`;
@@ -70,7 +146,7 @@ function expand(definition: CheckDefinition, options: EntryOptions): Entry[] {
     });
   } catch (error) {
     // Validation refuses such a plan; a check that slipped through is reported, not dropped.
-    return [{ ...base, name: given ?? definition.kind, error: toBackplanError(error).message }];
+    return refused(toBackplanError(error).message);
   }
 }
 

@@ -1,13 +1,18 @@
 /** The check kinds. To add one: write its file, list it here. */
+
 import { acceptedValues } from './accepted-values.ts';
+import { aggregate } from './aggregate.ts';
 import { catalogHealth } from './catalog-health.ts';
 import type { CheckKind } from './check-kind.ts';
 import { columns } from './columns.ts';
 import { enumType } from './enum-type.ts';
 import { foreignKey } from './foreign-key.ts';
 import { index } from './index-exists.ts';
+import { notNull } from './not-null.ts';
 import { orphans } from './orphans.ts';
+import { pattern } from './pattern.ts';
 import { primaryKey } from './primary-key.ts';
+import { range } from './range.ts';
 import { rowCount } from './row-count.ts';
 import { sequence } from './sequence.ts';
 import { sql } from './sql.ts';
@@ -27,6 +32,10 @@ export const checkKinds: readonly CheckKind[] = [
   sequence,
   catalogHealth,
   acceptedValues,
+  notNull,
+  pattern,
+  range,
+  aggregate,
   orphans,
   rowCount,
   sql,

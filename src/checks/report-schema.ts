@@ -87,6 +87,7 @@ export const checkReportSchema = {
         vacuous: count,
       },
     },
+    leftOut: { ...count, description: 'Checks that `only` and `skip` left out.' },
     results: { type: 'array', items: checkResultSchema },
     durationMs: count,
   },

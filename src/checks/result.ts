@@ -1,21 +1,29 @@
 /** Findings of kinds as results of checks. */
+import { toBackplanError } from '../errors.ts';
 import type { CheckResult, Finding } from './check-kind.ts';
 import type { Entry } from './entries.ts';
+import { statusOf } from './thresholds.ts';
 
 /** What a kind found → what is reported. */
 export function toResult(entry: Entry, finding: Finding | undefined, durationMs: number): CheckResult {
   if (finding === undefined) return errored(entry, 'the check said nothing', durationMs);
-  const { outcome, ...rest } = finding;
-  const status = outcome === 'failed' ? (entry.severity === 'warn' ? 'warned' : 'failed') : outcome;
-  return {
-    name: entry.name,
-    kind: entry.kind,
-    severity: entry.severity,
-    status,
-    durationMs,
-    ...rest,
-    ...(rest.samples === undefined ? {} : { samples: rest.samples.map(shorten) }),
-  };
+  const { outcome: _outcome, of: _of, ...rest } = finding;
+  try {
+    const { status, note } = statusOf(finding, entry.severity, entry.thresholds);
+    return {
+      name: entry.name,
+      kind: entry.kind,
+      severity: entry.severity,
+      status,
+      durationMs,
+      ...rest,
+      ...(note === undefined ? {} : { message: `${rest.message}; ${note}` }),
+      ...(rest.samples === undefined ? {} : { samples: rest.samples.map(shorten) }),
+    };
+  } catch (error) {
+    const { message, hint } = toBackplanError(error);
+    return errored(entry, message, durationMs, hint);
+  }
 }
 
 /** Samples are to recognise a row by, not to carry documents into reports. */

@@ -1,7 +1,7 @@
 import { BackplanError } from '../errors.ts';
 import { sqlState } from '../postgres/client.ts';
 import { plainRow } from '../postgres/row.ts';
-import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
+import { type CheckClient, defineCheck, type Finding, useOwnNames } from './check-kind.ts';
 
 /**
  * `sql: {query, expect}`: one query of the plan's own, read-only, with the database's own search_path. It becomes
@@ -10,6 +10,7 @@ import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
 export const sql = defineCheck({
   kind: 'sql',
   summary: 'A query of your own yields what you expect.',
+  keys: ['rows', 'warnAbove', 'failAbove'],
   params: {
     type: 'object',
     description: 'A read-only query and what it must yield.',
@@ -70,9 +71,7 @@ export const sql = defineCheck({
   },
   async run(client, { query, expect = 'empty' }, { sample }) {
     // Plans write table names as applications do; the empty search_path of the other kinds would hide them.
-    await client.query(
-      `SELECT pg_catalog.set_config('search_path', reset_val, true) FROM pg_catalog.pg_settings WHERE name = 'search_path'`,
-    );
+    await useOwnNames(client);
     try {
       return await look(client, stripEnd(query), expect, sample);
     } catch (error) {

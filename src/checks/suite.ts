@@ -4,14 +4,16 @@
  */
 import { BackplanError } from '../errors.ts';
 import type { CheckDefinition } from '../plan/model.ts';
-import { type Client, connect } from '../postgres/client.ts';
+import { connect } from '../postgres/client.ts';
 import type { Connection } from '../postgres/connection.ts';
 import { beginSnapshot } from '../postgres/snapshot.ts';
 import type { Progress, Verdict } from '../runs/record.ts';
-import type { CheckKind, CheckResult } from './check-kind.ts';
-import { type Entry, toEntries } from './entries.ts';
+import type { BackupFacts, CheckKind, CheckResult } from './check-kind.ts';
+import { choose, type Entry, toEntries } from './entries.ts';
 import { errored } from './result.ts';
-import { Session } from './session.ts';
+import { Session, type Task } from './session.ts';
+import { leftOf, planTasks } from './tasks.ts';
+import { suspectIndexes } from './trust.ts';
 import { type Counts, countResults, judge, summarize } from './verdict.ts';
 
 export interface SuiteOptions {
@@ -29,6 +31,16 @@ export interface SuiteOptions {
   readonly timeoutMs?: number;
   /** Names of checks whose failure is only a warning here. */
   readonly tolerate?: readonly string[];
+  /** Names or tags of the checks to run; none: all. */
+  readonly only?: readonly string[];
+  /** Names or tags of checks to leave out. */
+  readonly skip?: readonly string[];
+  /** The backup that the database was restored from. */
+  readonly backup?: BackupFacts;
+  /** Whether indexes are trusted by checks whose suite does not say. Default: unless a collation has changed. */
+  readonly trustIndexes?: boolean;
+  /** Told once when indexes are not trusted although nobody said so, with the reason. */
+  readonly onDistrust?: (reason: string) => void;
 }
 
 export interface SuiteReport {
@@ -39,32 +51,44 @@ export interface SuiteReport {
   /** `15/15 checks passed`. */
   readonly summary: string;
   readonly durationMs: number;
+  /** How many checks `only` and `skip` left out. */
+  readonly leftOut: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 300_000;
 
 /**
  * @throws CONNECTION_FAILED when no connection can be made at all; CANCELLED (or the signal's own reason) on abort.
- * Whatever goes wrong later is in the report.
+ * Whatever goes wrong later is in the report. INPUT_INVALID when `only` or `skip` name what does not exist.
  */
 export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
   const started = performance.now();
-  const entries = toEntries(options.definitions, {
+  const all = toEntries(options.definitions, {
     kinds: options.kinds,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     tolerate: new Set(options.tolerate),
+    ...(options.backup === undefined ? {} : { backup: options.backup }),
   });
-  const results = await runEntries(entries, options);
-  return { ...concludeReport(results), durationMs: Math.round(performance.now() - started) };
+  const entries = choose(all, options);
+  const results = await runEntries(entries, options, started);
+  return {
+    ...concludeReport(results),
+    durationMs: Math.round(performance.now() - started),
+    leftOut: all.length - entries.length,
+  };
 }
 
 /** Counts, verdict and summary of results. */
-export function concludeReport(results: readonly CheckResult[]): Omit<SuiteReport, 'durationMs'> {
+export function concludeReport(results: readonly CheckResult[]): Omit<SuiteReport, 'durationMs' | 'leftOut'> {
   const counts = countResults(results);
   return { results, verdict: judge(results), counts, summary: summarize(counts) };
 }
 
-async function runEntries(entries: readonly Entry[], options: SuiteOptions): Promise<CheckResult[]> {
+async function runEntries(
+  entries: readonly Entry[],
+  options: SuiteOptions,
+  begun: number,
+): Promise<CheckResult[]> {
   const { signal } = options;
   throwIfAborted(signal);
   const results = new Map<Entry, CheckResult>();
@@ -78,52 +102,35 @@ async function runEntries(entries: readonly Entry[], options: SuiteOptions): Pro
   for (const entry of entries) {
     if (entry.check === undefined) finish(entry, errored(entry, entry.error ?? 'cannot be run', 0));
   }
-  const queue = toTasks(entries.filter((entry) => entry.check !== undefined));
-  if (queue.length > 0) await runQueue(queue, finish, options);
+  const runnable = entries.filter((entry) => entry.check !== undefined);
+  if (runnable.length > 0) await runAll(runnable, finish, options, begun);
   throwIfAborted(signal);
   return entries.map(
     (entry) => results.get(entry) ?? errored(entry, 'not run: the connection to the database was lost', 0),
   );
 }
 
-/** What one connection does in one go: checks of one kind that can be looked up together, or a single check. */
-function toTasks(entries: readonly Entry[]): Entry[][] {
-  const tasks: Entry[][] = [];
-  const together = new Map<CheckKind, Entry[]>();
-  for (const entry of entries) {
-    const kind = entry.check?.kind;
-    const known = kind?.runAll === undefined ? undefined : together.get(kind);
-    if (known !== undefined) {
-      known.push(entry);
-      continue;
-    }
-    const task = [entry];
-    tasks.push(task);
-    if (kind?.runAll !== undefined) together.set(kind, task);
-  }
-  return tasks;
-}
-
-async function runQueue(
-  queue: Entry[][],
+async function runAll(
+  entries: readonly Entry[],
   finish: (entry: Entry, result: CheckResult) => void,
   options: SuiteOptions,
+  begun: number,
 ): Promise<void> {
   const { connection, signal } = options;
   const connectOptions = { applicationName: options.applicationName ?? 'backplan check', signal };
-  const jobs = Math.max(1, Math.min(options.jobs ?? 2, queue.length));
-  const work = async (client: Client) => {
-    const session = new Session(client);
+  const jobs = Math.max(1, Math.min(options.jobs ?? 2, entries.length));
+  let queue: Task[] = [];
+  const work = async (session: Session) => {
     for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
-      let done = 0;
+      const done = new Set<Entry>();
       for await (const [entry, result] of session.run(task)) {
         throwIfAborted(signal);
         finish(entry, result);
-        done++;
+        done.add(entry);
       }
       // What is left goes to the other connections, or ends as errored.
       if (session.lost) {
-        queue.push(...task.slice(done).map((entry) => [entry]));
+        queue.push(...leftOf(task, done));
         return;
       }
     }
@@ -132,7 +139,15 @@ async function runQueue(
     // The first connection stays open to the end: with it the snapshot that the others share would go.
     await using first = await connect(connection, connectOptions);
     const snapshot = await beginSnapshot(first, { export: jobs > 1 });
-    const others = Array.from({ length: jobs - 1 }, async () => {
+    const suspicion = options.trustIndexes === undefined ? await suspectIndexes(first) : undefined;
+    if (suspicion !== undefined) options.onDistrust?.(suspicion);
+    const session = { begun, trustIndexes: options.trustIndexes ?? suspicion === undefined };
+    const main = new Session(first, session);
+    const planned = await planTasks(main, entries);
+    throwIfAborted(signal);
+    for (const [entry, result] of planned.done) finish(entry, result);
+    queue = planned.tasks;
+    const others = Array.from({ length: Math.min(jobs, queue.length) - 1 }, async () => {
       if (snapshot === undefined) return;
       const client = await connect(connection, connectOptions).catch(() => undefined);
       // Fewer connections than wished for (a full server, a role's limit) are only slower.
@@ -142,9 +157,9 @@ async function runQueue(
         () => true,
         () => false,
       );
-      if (joined) await work(second);
+      if (joined) await work(new Session(second, session));
     });
-    const ends = await Promise.allSettled([work(first), ...others]);
+    const ends = await Promise.allSettled([work(main), ...others]);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   } catch (error) {
     throwIfAborted(signal);

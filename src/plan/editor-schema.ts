@@ -5,7 +5,7 @@
  */
 import type { JsonSchema } from '../schema.ts';
 import { acceptedTypes } from '../schema-walk.ts';
-import { jobSchema, planDocumentSchema, sharedCheckSchema, stepSchema } from './schema.ts';
+import { jobSchema, planDocumentSchema, ROW_KEYS, sharedCheckSchema, stepSchema } from './schema.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /** A document with definitions, as it is written to `schemas/`. */
@@ -82,10 +82,11 @@ export function planSchema(vocabulary: Vocabulary): SchemaDocument {
         ]),
       ),
       ...Object.fromEntries(
-        checks.map(({ kind, summary, params }) => [
+        checks.map(({ kind, summary, params, keys = [] }) => [
           `check.${kind}`,
           withShared(
             withTemplates({ ...(summary === undefined ? {} : { description: summary }), ...params }),
+            keys,
           ),
         ]),
       ),
@@ -139,13 +140,16 @@ function mapped(
 }
 
 /** Inside a check's map the keys of all checks may stand, unless the kind has one of the same name. */
-function withShared(schema: JsonSchema): JsonSchema {
+function withShared(schema: JsonSchema, keys: readonly string[]): JsonSchema {
   const lists = (key: 'oneOf' | 'anyOf') => {
     const list = schema[key];
-    return list === undefined ? {} : { [key]: list.map(withShared) };
+    return list === undefined ? {} : { [key]: list.map((each) => withShared(each, keys)) };
   };
   if (schema.properties === undefined) return { ...schema, ...lists('oneOf'), ...lists('anyOf') };
-  return { ...schema, properties: { ...sharedCheckSchema.properties, ...schema.properties } };
+  const shared = Object.entries(sharedCheckSchema.properties).filter(
+    ([key]) => !ROW_KEYS.includes(key) || keys.includes(key),
+  );
+  return { ...schema, properties: { ...Object.fromEntries(shared), ...schema.properties } };
 }
 
 /** Where a schema gives no example, its default, its choices or its type give one. */

@@ -54,10 +54,16 @@ export interface CheckDefinition {
   readonly kind: string;
   /** The kind's own parameters, validated, defaults filled in; the shared keys are taken out of it. */
   readonly with: unknown;
-  /** The shared keys `severity`, `name`, `timeout`, `sample`, wherever they stood: beside the kind key or inside `with`. */
+  /** The shared keys `severity`, `name`, `timeout`, …, wherever they stood: beside the kind key or inside `with`. */
   readonly shared?: Readonly<Record<string, unknown>>;
   /** Where it stands in the plan file. */
   readonly position?: Position;
+  /** What its suite says of all its checks. */
+  readonly limits?: {
+    /** Milliseconds from the start in which all checks of the suite must be done. */
+    readonly withinMs?: number;
+    readonly trustIndexes?: boolean;
+  };
 }
 
 export interface NotifierDefinition {

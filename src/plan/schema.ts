@@ -407,6 +407,13 @@ export const jobSchema = {
   },
 } as const satisfies JsonSchema;
 
+const thresholdSchema = {
+  type: ['integer', 'string'],
+  minimum: 0,
+  pattern: '^\\d+(\\.\\d+)?\\s*%$|^\\d+$',
+  'x-expected': 'a count such as 5, or a percentage such as "0.1%"',
+} as const satisfies JsonSchema;
+
 /** Keys that every check knows, beside the kind or inside its map. */
 export const sharedCheckSchema = {
   type: 'object',
@@ -434,6 +441,35 @@ export const sharedCheckSchema = {
       maximum: 1000,
       description: 'How many offenders to show; 5 if not set.',
       examples: [10],
+    },
+    tags: {
+      type: 'array',
+      items: { type: 'string', minLength: 1 },
+      minItems: 1,
+      uniqueItems: true,
+      description: 'Words to choose checks by: --only and --skip, `only` and `skip` of a check step.',
+      examples: [['slow', 'nightly']],
+    },
+    where: {
+      type: 'string',
+      minLength: 1,
+      description: 'A condition in SQL: only rows that meet it are looked at.',
+      examples: ['"deletedAt" is null'],
+    },
+    rows: {
+      type: 'boolean',
+      description: 'Show whole rows of offenders, not only their keys. Reports then hold what the rows hold.',
+      examples: [true],
+    },
+    warnAbove: {
+      ...thresholdSchema,
+      description: 'More offenders than this are a warning. With warnAbove or failAbove, these alone decide.',
+      examples: [0],
+    },
+    failAbove: {
+      ...thresholdSchema,
+      description: 'More offenders than this fail the check; as many or fewer do not.',
+      examples: ['0.1%', 10],
     },
   },
 } as const satisfies JsonSchema;
@@ -504,6 +540,9 @@ export const planDocumentSchema = {
     },
   },
 } as const satisfies JsonSchema;
+
+/** Keys of checks that only kinds that look at rows can heed. */
+export const ROW_KEYS: readonly string[] = ['where', 'rows', 'warnAbove', 'failAbove'];
 
 /** A plan file after defaults were filled in. */
 export type PlanDocument = Infer<typeof planDocumentSchema>;

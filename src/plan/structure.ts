@@ -7,7 +7,13 @@ import { acceptedTypes, fillDefaults, isRecord, own } from '../schema-walk.ts';
 import { didYouMean, listNames } from '../suggest.ts';
 import { compileSchema, type Problem } from '../validator.ts';
 import type { Collector } from './diagnostic.ts';
-import { type PlanDocument, planDocumentSchema, type StepDocument, sharedCheckSchema } from './schema.ts';
+import {
+  type PlanDocument,
+  planDocumentSchema,
+  ROW_KEYS,
+  type StepDocument,
+  sharedCheckSchema,
+} from './schema.ts';
 import { at, type Path, type PlanSource } from './source.ts';
 import { hasExpression, isTemplate } from './template.ts';
 import type { Vocabulary } from './vocabulary.ts';
@@ -188,6 +194,13 @@ async function checkSuites(
 
 const SHARED = Object.keys(sharedCheckSchema.properties);
 
+function rowKeysHint(kind: string, vocabulary: Vocabulary): string {
+  const keys = vocabulary.checks.get(kind)?.keys ?? [];
+  return keys.length === 0
+    ? 'It does not look at rows.'
+    : `Of the keys about rows it knows ${listNames(keys)}.`;
+}
+
 /** The one key of an entry that names its kind. */
 function kindOf(
   entry: Record<string, unknown>,
@@ -248,6 +261,18 @@ async function checkEntry(
       collector.report([...path, kind, key], `"${key}" stands here and beside "${kind}"`, {
         at: 'key',
         hint: 'Keep one of them.',
+      });
+    }
+  }
+  for (const [keys, base] of [
+    [Object.keys(beside), path],
+    [Object.keys(inside), [...path, kind]],
+  ] as const) {
+    for (const key of keys) {
+      if (!ROW_KEYS.includes(key) || vocabulary.checks.get(kind)?.keys?.includes(key) === true) continue;
+      collector.report([...base, key], `"${key}" is not possible for ${kind}`, {
+        at: 'key',
+        hint: rowKeysHint(kind, vocabulary),
       });
     }
   }

@@ -25,6 +25,8 @@ export interface CheckVocabulary {
   readonly kind: string;
   readonly summary?: string;
   readonly params: JsonSchema;
+  /** Shared keys about rows that it heeds. */
+  readonly keys?: readonly string[];
 }
 
 export interface Vocabulary {

@@ -131,6 +131,7 @@ export const check = defineStep({
         ...result,
         samples: result.samples?.map((row) => ({ ...row })),
       })),
+      ...(suite.leftOut === 0 ? {} : { leftOut: suite.leftOut }),
       durationMs: Math.round(performance.now() - started),
     };
     context.report(JSON.parse(JSON.stringify(whole)));
@@ -354,7 +355,7 @@ function warnOfUnknownTolerance(
 /** How many failures the message names; all are in the detail. */
 const NAMED = 3;
 
-function failure(report: Omit<SuiteReport, 'durationMs'>): BackplanError {
+function failure(report: Omit<SuiteReport, 'durationMs' | 'leftOut'>): BackplanError {
   const rejected = report.verdict === 'rejected';
   const open = report.results.filter(({ status, severity }) =>
     rejected ? status === 'failed' : severity === 'error' && status !== 'passed' && status !== 'warned',

@@ -129,7 +129,7 @@ describe('acceptedValues', () => {
   it('shows nothing on an empty table, unless the type itself does', async () => {
     expect(await check(database, 'acceptedValues', { ...kind, table: 'Empty' })).toMatchObject({
       status: 'vacuous',
-      message: '"Empty" is empty: there was no value to look at',
+      message: '"Empty" is empty: there was no row to look at',
     });
     sql(database, 'CREATE TABLE IF NOT EXISTS "NoUser" (status "Status")');
     expect(
