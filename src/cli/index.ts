@@ -9,6 +9,7 @@ export const commands = {
   validate: async () => (await import('./validate.ts')).validate,
   explain: async () => (await import('./explain.ts')).explain,
   run: async () => (await import('./run.ts')).run,
+  suite: async () => (await import('./suite.ts')).suite,
   backups: async () => (await import('./backups.ts')).backups,
   runs: async () => (await import('./runs.ts')).runs,
   backup: async () => (await import('./backup.ts')).backup,

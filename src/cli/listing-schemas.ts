@@ -9,6 +9,7 @@ import { errorSchema } from './listings/error.ts';
 import { explanationSchema } from './listings/explanation.ts';
 import { initSchema } from './listings/init.ts';
 import { runsSchema } from './listings/runs.ts';
+import { suiteSchema } from './listings/suite.ts';
 import { validationSchema } from './listings/validation.ts';
 
 /** Name of the file in schemas/ → schema. */
@@ -20,4 +21,5 @@ export const schemas = {
   runs: runsSchema,
   doctor: doctorSchema,
   init: initSchema,
+  suite: suiteSchema,
 } as const satisfies Record<string, JsonSchema>;

@@ -20,6 +20,8 @@ export function flowText(value: unknown): string {
 /** A text as a scalar, quoted where it must be. No template is escaped here. */
 export function scalarText(text: string): string {
   if (PLAIN.test(text) && !RESERVED.test(text)) return text;
+  // Easier to read than backslashes.
+  if (text.includes('"') && !text.includes("'") && /^[\x20-\x7e]+$/.test(text)) return `'${text}'`;
   // JSON is YAML but for characters that YAML wants escaped.
   return JSON.stringify(text).replace(
     /[\u007f-\u009f\u2028\u2029\ufeff]/g,
