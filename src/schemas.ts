@@ -8,6 +8,7 @@ import { checkKinds } from './checks/index.ts';
 import { checkReportSchema } from './checks/report-schema.ts';
 import { schemas as listingSchemas } from './cli/listing-schemas.ts';
 import { planSchema } from './plan/editor-schema.ts';
+import { inventorySchema } from './repository/inventory.ts';
 import { manifestSchema, proofSchema } from './repository/manifest.ts';
 import { runSchema } from './runs/record-schema.ts';
 import type { JsonSchema } from './schema.ts';
@@ -23,6 +24,7 @@ const documents: Readonly<Record<string, JsonSchema>> = {
   }),
   manifest: manifestSchema,
   proof: proofSchema,
+  inventory: inventorySchema,
   run: runSchema,
   'check-report': checkReportSchema,
   ...listingSchemas,

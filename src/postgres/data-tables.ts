@@ -159,10 +159,13 @@ function isEmpty(list: readonly string[] | undefined): boolean {
   return list === undefined || list.length === 0;
 }
 
-type Named = Required<ObjectName>;
+export type Named = Required<ObjectName>;
 
 /** A test of a table given with all tables above it in its partition tree. */
-function selector(all: readonly Named[], selection: Selection): (lineage: readonly Named[]) => boolean {
+export function selector(
+  all: readonly Named[],
+  selection: Selection,
+): (lineage: readonly Named[]) => boolean {
   const any = (list: readonly string[] | undefined) => {
     const tests = (list ?? []).map((text) => nameTest(text, all));
     return (lineage: readonly Named[]) => lineage.some((table) => tests.some((test) => test(table)));

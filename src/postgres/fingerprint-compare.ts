@@ -1,5 +1,6 @@
 /** Holding a database against the fingerprint of a backup. */
 import { BackplanError } from '../errors.ts';
+import type { Inventory } from '../repository/inventory.ts';
 import type { Fingerprint, TableFingerprint } from '../repository/manifest.ts';
 import type { Progress } from '../runs/record.ts';
 import { type Client, identifier } from './client.ts';
@@ -7,7 +8,9 @@ import { loadColumns } from './columns.ts';
 import { type DataTable, listDataTables, listSequences, nameTest } from './data-tables.ts';
 import { countLargeObjects, countRows, measureTable, readSequences } from './fingerprint.ts';
 import { hasLane, LANE_VERSION, ROW_LANE } from './lanes.ts';
-import { showName } from './object-name.ts';
+import { parseName, showName } from './object-name.ts';
+import { takeInventory } from './schema-inventory.ts';
+import { compareInventory, type ObjectDifference } from './schema-inventory-compare.ts';
 import { beginSnapshot } from './snapshot.ts';
 
 export type DifferenceKind =
@@ -17,12 +20,13 @@ export type DifferenceKind =
   | 'content'
   | 'columns'
   | 'sequence'
-  | 'largeObjects';
+  | 'largeObjects'
+  | ObjectDifference['kind'];
 
 /** One thing that is not as the backup says. */
 export interface Difference {
   readonly kind: DifferenceKind;
-  /** The table or sequence, quoted; absent for large objects. */
+  /** The table or sequence, quoted, or the kind and name of another object; absent for large objects. */
   readonly object?: string;
   /** One line. */
   readonly message: string;
@@ -38,6 +42,8 @@ export interface Comparison {
   /** Tables whose content was hashed. */
   readonly content: number;
   readonly sequences: number;
+  /** Objects of the schema that were compared; 0 where the backup has no inventory. */
+  readonly objects: number;
   /** Tables whose content the backup knows but this database would not tell. */
   readonly unread: readonly { readonly object: string; readonly reason: string }[];
 }
@@ -49,6 +55,12 @@ export interface CompareOptions {
   readonly extras?: boolean;
   /** The fingerprint was taken on a standby, which cannot read unlogged tables. */
   readonly ignoreUnlogged?: boolean;
+  /** The schema as it was: what is missing, added or different in it is a difference too. */
+  readonly inventory?: Inventory;
+  /** What the restore left out on purpose. */
+  readonly without?: { readonly owners?: boolean; readonly grants?: boolean };
+  /** Part of the backup was restored. */
+  readonly partial?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -62,7 +74,7 @@ export async function compareFingerprint(
   fingerprint: Fingerprint,
   options: CompareOptions = {},
 ): Promise<Comparison> {
-  if (fingerprint.kind === 'none') {
+  if (fingerprint.kind === 'none' && options.inventory === undefined) {
     throw new BackplanError('CHECKS_INCONCLUSIVE', 'the backup has no fingerprint to compare with', {
       hint: 'Set fingerprint: content (or counts) in the backup step; it counts for backups made from then on.',
     });
@@ -76,16 +88,60 @@ export async function compareFingerprint(
   }
   await beginSnapshot(client);
   try {
-    return await compare(client, fingerprint, options);
+    const excepted: Excepted = { test: () => false };
+    const data = await compare(client, fingerprint, options, excepted);
+    return options.inventory === undefined
+      ? data
+      : await withObjects(client, data, options.inventory, options, excepted);
   } finally {
     await client.query('ROLLBACK').catch(() => {});
   }
+}
+
+/** Filled once the names of all tables are known. */
+interface Excepted {
+  test: (table: { readonly schema: string; readonly name: string }) => boolean;
+}
+
+/** What the schema lacks is told once: by the data where it shows there, else by the inventory. */
+async function withObjects(
+  client: Client,
+  data: Comparison,
+  inventory: Inventory,
+  options: CompareOptions,
+  excepted: Excepted,
+): Promise<Comparison> {
+  const objects = compareInventory(inventory, await takeInventory(client), {
+    extras: options.extras !== false,
+    ignoreOwners: options.without?.owners === true,
+    ignoreGrants: options.without?.grants === true,
+    partial: options.partial === true,
+    excepted: (table) => {
+      const { schema = 'public', name } = parseName(table);
+      return excepted.test({ schema, name });
+    },
+  });
+  const told = new Set(data.differences.map(({ object }) => object));
+  return {
+    ...data,
+    differences: [
+      ...data.differences.filter(({ kind }) => kind !== 'columns'),
+      ...objects.filter(
+        ({ kind, object, table }) =>
+          kind === 'object' || !/^(?:table|sequence) /.test(object) || !told.has(table ?? ''),
+      ),
+    ],
+    objects: Object.values(inventory.objects)
+      .flatMap((byTable) => Object.values(byTable))
+      .reduce((sum, byName) => sum + Object.keys(byName).length, 0),
+  };
 }
 
 async function compare(
   client: Client,
   fingerprint: Fingerprint,
   options: CompareOptions,
+  exception: Excepted,
 ): Promise<Comparison> {
   const present = await listDataTables(client);
   const all = [
@@ -94,6 +150,7 @@ async function compare(
   ];
   const exceptions = (options.except ?? []).map((text) => nameTest(text, all));
   const excepted = (schema: string, name: string) => exceptions.some((test) => test({ schema, name }));
+  exception.test = ({ schema, name }) => excepted(schema, name);
 
   const differences: Difference[] = [];
   const unread: { object: string; reason: string }[] = [];
@@ -134,7 +191,8 @@ async function compare(
     done += 1;
     options.onProgress?.({ done, total: expected.length, unit: 'objects', note: table.table });
   }
-  if (options.extras !== false) {
+  // Without a fingerprint the inventory tells which tables are too many.
+  if (options.extras !== false && fingerprint.kind !== 'none') {
     const known = new Set(fingerprint.tables.map(key));
     const skip = (table: DataTable) => table.unlogged && options.ignoreUnlogged === true;
     for (const table of present) {
@@ -161,6 +219,7 @@ async function compare(
     tables: found.size,
     content: contents.length - unread.length,
     sequences: sequences.length,
+    objects: 0,
     unread,
   };
 }

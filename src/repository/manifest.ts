@@ -20,9 +20,9 @@ export const fileSchema = {
       examples: ['archive.dump.zst'],
     },
     role: {
-      enum: ['archive', 'globals', 'database'],
+      enum: ['archive', 'globals', 'database', 'inventory'],
       description:
-        'archive: what pg_dump wrote. globals: roles and memberships as SQL. database: database-level state as JSON.',
+        'archive: what pg_dump wrote. globals: roles and memberships as SQL. database: database-level state as JSON. inventory: the objects of the schema as JSON.',
     },
     size: { ...bytes, description: 'Bytes as stored.' },
     sha256: { ...sha256, description: 'SHA-256 of the bytes as stored.' },

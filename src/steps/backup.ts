@@ -14,9 +14,11 @@ import { selectionArguments } from '../postgres/dump-selection.ts';
 import { takeFingerprint } from '../postgres/fingerprint.ts';
 import { captureState } from '../postgres/globals.ts';
 import { rolesSql } from '../postgres/roles.ts';
+import { takeInventory } from '../postgres/schema-inventory.ts';
 import { beginSnapshot } from '../postgres/snapshot.ts';
 import { assertSupported, lockTables, sourceFacts } from '../postgres/source-facts.ts';
 import { findTools, type Tools } from '../postgres/tools.ts';
+import { INVENTORY_FILE } from '../repository/inventory.ts';
 import { type Manifest, type ManifestFile, storedSize } from '../repository/manifest.ts';
 import type { PartialBackup } from '../repository/repository.ts';
 import { columnsSchema, durationSchema, type Infer, type JsonSchema } from '../schema.ts';
@@ -369,17 +371,21 @@ async function folderSize(folder: string): Promise<number> {
 }
 
 /** What pg_dump of one database leaves out: roles as SQL for people, everything as JSON for the restore. */
-async function writeState({ client, partial, signal }: Work): Promise<ManifestFile[]> {
+async function writeState({ params, client, partial, selection, signal }: Work): Promise<ManifestFile[]> {
   const state = await captureState(client);
-  const write = (path: string, role: ManifestFile['role'], text: string) =>
+  const write = (path: string, role: ManifestFile['role'], text: string, compress = false) =>
     partial.writeFile(path, role, Readable.from([Buffer.from(text)], { objectMode: false }), {
-      compress: { method: 'none' },
+      compress: compress ? { method: 'zstd', level: 3 } : { method: 'none' },
       signal,
     });
-  return [
+  const files = [
     await write('globals.sql', 'globals', rolesSql(state.roles, state.memberships)),
     await write('database.json', 'database', `${JSON.stringify(state, null, 2)}\n`),
   ];
+  if (params.fingerprint === 'none' || selection.only === 'data') return files;
+  const inventory = JSON.stringify(await takeInventory(client, selection));
+  files.push(await write(`${INVENTORY_FILE}.zst`, 'inventory', `${inventory}\n`, true));
+  return files;
 }
 
 function compressionOf({ compress }: Params): { method: 'none' } | { method: 'zstd'; level: number } {

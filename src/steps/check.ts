@@ -4,6 +4,7 @@ import { COMPARE_NAME, type FingerprintResults, fingerprintResults } from '../ch
 import type { CheckReport } from '../checks/report-schema.ts';
 import { concludeReport, runSuite, type SuiteReport } from '../checks/suite.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
+import { readInventory } from '../repository/inventory.ts';
 import type { Backup, Proof } from '../repository/manifest.ts';
 import { durationSchema, type Infer, type JsonSchema, tableNameSchema } from '../schema.ts';
 import { parseDuration } from '../units.ts';
@@ -31,7 +32,7 @@ const withSchema = {
     },
     compareFingerprint: {
       description:
-        'Compare rows, content and sequences with what the backup noted of its source. Every difference is a failed check.',
+        'Compare rows, content, sequences and the objects of the schema with what the backup noted of its source. Every difference is a failed check.',
       default: false,
       examples: [true, { except: ['Session'] }],
       'x-expected': 'true, false or {except: [tables]}',
@@ -209,10 +210,16 @@ async function compare(
     tell(result, context);
     return { results: [result], identical: undefined };
   }
+  const without = target.restoredFrom?.without;
   const comparison = await fingerprintResults({
     connection: target.connection,
     manifest: backup.manifest,
     whole: target.restoredFrom?.whole ?? true,
+    inventory:
+      without?.schema === true
+        ? undefined
+        : async () => await readInventory(await context.repository(backup.repository), backup, signal),
+    without,
     except: compareFingerprint === true ? [] : compareFingerprint.except,
     tolerate: new Set(tolerate),
     applicationName: applicationName(context),

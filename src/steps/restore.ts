@@ -217,7 +217,18 @@ export const restore = defineStep({
         found === undefined
           ? {}
           : { backup: { repository: found.backup.repository, id: found.backup.manifest.id } };
-      context.addDatabase(asDatabaseTarget(done.target, { ...held, whole: whole && source.whole }));
+      context.addDatabase(
+        asDatabaseTarget(done.target, {
+          ...held,
+          whole: whole && source.whole,
+          without: {
+            owners: params.noOwner,
+            grants: params.noPrivileges,
+            // Into a database that has its tables, whatever they look like.
+            schema: params.only === 'data',
+          },
+        }),
+      );
       if (whole) {
         const serverVersion = versionText(done.target.maintenance.serverVersion);
         await prove(found, context, { passed: true, serverVersion, durationMs });

@@ -36,6 +36,8 @@ export interface RestoredFrom {
   readonly backup?: { readonly repository: string; readonly id: string };
   /** False for partial, schema-only and data-only restores. */
   readonly whole: boolean;
+  /** What the restore left out on purpose; a comparison with the source minds it. */
+  readonly without?: { readonly owners?: boolean; readonly grants?: boolean; readonly schema?: boolean };
 }
 
 /** Things that must not outlive their run. `ref` is plain JSON without secrets, enough for another process to remove the thing. */

@@ -194,7 +194,7 @@ describe('compareFingerprint', () => {
     });
     expect(newestProof(await find(), 'identical')).toMatchObject({
       passed: true,
-      summary: `content of 2 tables and 1 sequences as in ${id}`,
+      summary: `content of 2 tables, 1 sequences and 13 objects of the schema as in ${id}`,
     });
   });
 
@@ -236,7 +236,9 @@ describe('compareFingerprint', () => {
     const { run, find, context } = await world('counts');
     await run({ suite: 'good', compareFingerprint: true });
     const report = context.reports[0] as CheckReport;
-    expect(report.results.at(-1)?.message).toContain('row counts of 2 tables and 1 sequences as in');
+    expect(report.results.at(-1)?.message).toContain(
+      'row counts of 2 tables, 1 sequences and 13 objects of the schema as in',
+    );
     expect(newestProof(await find(), 'identical')).toBeUndefined();
   });
 
