@@ -41,6 +41,7 @@ export const primaryKey = defineCatalogCheck({
         type: 'string',
         minLength: 1,
         description: 'How the constraint is called. For readers: a differing name is noted, not failed.',
+        examples: ['User_pkey'],
       },
       exists: { ...existsSchema, description: 'false: the table must have no primary key.' },
     },
