@@ -25,7 +25,7 @@ const MORE_ROWS = `
 `;
 
 /** Instants at which something is killed: BACKPLAN_FAULT_ROUNDS=50 for a thorough run, fewer by default. */
-const ROUNDS = Number(process.env.BACKPLAN_FAULT_ROUNDS ?? 8);
+const ROUNDS = Number(process.env.BACKPLAN_FAULT_ROUNDS ?? 3);
 
 interface Listed {
   readonly backups: readonly { readonly id: string }[];

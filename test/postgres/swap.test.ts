@@ -170,7 +170,9 @@ describe('swap', () => {
     await expect(swapDatabases(options(set))).rejects.toMatchObject({ code: 'LOCKED' });
   });
 
-  it('leaves production open and as it was when its process is killed at any moment', async () => {
+  it('leaves production open and as it was when its process is killed at any moment', {
+    timeout: 180_000,
+  }, async () => {
     const set = pair();
     const program = `
       import { swapDatabases } from ${JSON.stringify(join(import.meta.dirname, '../../src/postgres/swap.ts'))};

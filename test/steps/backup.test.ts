@@ -142,7 +142,7 @@ test('dump and fingerprint see one snapshot while others write', async () => {
       'sh',
       [
         '-c',
-        `zstd -q -dc archive.dump.zst | "${(await restoreTools()).path('pg_restore')}" -a -f - | grep -c '^1'`,
+        `zstd -q -dc archive.dump.zst | "${(await restoreTools()).path('pg_restore')}" -a -f - | grep -c '^1' || true`,
       ],
       { cwd: join(context.repositoryFolder, folder), encoding: 'utf8' },
     );
