@@ -54,6 +54,7 @@ export const ERRORS = {
   JOURNAL_FAILED: EXIT.stepFailed,
   RUN_NOT_FOUND: EXIT.invalidPlan,
   INTERNAL: EXIT.stepFailed,
+  REPORT_FAILED: EXIT.stepFailed,
   // checks
   CHECKS_FAILED: EXIT.checksFailed,
   CHECKS_INCONCLUSIVE: EXIT.inconclusive,

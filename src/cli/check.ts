@@ -4,6 +4,7 @@ import { checkJob } from './adhoc.ts';
 import { defineCommand, listOption, option, optionalArgument, planArgument } from './command.ts';
 import { execute } from './execute.ts';
 import { byName, oneOf, openPlan, suitesFor } from './plan.ts';
+import { reportOption } from './report-files.ts';
 
 export const check = defineCommand({
   name: 'check',
@@ -17,13 +18,18 @@ export const check = defineCommand({
       completes: 'database',
     }),
     suites: listOption('-s, --suite <names>', 'more suites', { completes: 'suite' }),
+    report: reportOption,
   },
   examples: [
     { line: 'check plans/crm.yaml', does: 'is production consistent?' },
     { line: 'check plans/crm.yaml crm-consistency --database crm', does: 'when there are several' },
+    {
+      line: 'check plans/crm.yaml --report junit=checks.xml --report markdown=checks.md',
+      does: 'for a CI job',
+    },
   ],
   exits: [EXIT.stepFailed, EXIT.checksFailed, EXIT.inconclusive, EXIT.interrupted],
-  async run({ plan: file, suite, database: name, suites: more }, context) {
+  async run({ plan: file, suite, database: name, suites: more, report }, context) {
     const { plan } = await openPlan(context, file);
     const database = oneOf('database', plan.databases, name, 'Choose with --database');
     const named = [...(suite === undefined ? [] : [suite]), ...more];
@@ -34,6 +40,9 @@ export const check = defineCommand({
         hint: `Name one: ${Object.keys(plan.suites).join(', ') || 'but the plan declares no suite'}.`,
       });
     }
-    return await execute(context, plan, { job: checkJob({ database: database.name, suites }) });
+    return await execute(context, plan, {
+      job: checkJob({ database: database.name, suites }),
+      reports: report,
+    });
   },
 });

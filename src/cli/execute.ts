@@ -1,6 +1,6 @@
 /** Runs a job, of the plan or ad hoc, with the reporters of the command line. */
 import type { ExitCode } from '../errors.ts';
-import { EXIT } from '../errors.ts';
+import { EXIT, toBackplanError } from '../errors.ts';
 import type { Job, Plan } from '../plan/model.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { RunRecord } from '../runs/record.ts';
@@ -8,6 +8,7 @@ import type { Journal } from '../runs/store.ts';
 import type { StepKind } from '../steps/step-kind.ts';
 import type { CommandContext } from './command.ts';
 import { formatError } from './output.ts';
+import { openReports } from './report-files.ts';
 import { recoverState } from './state.ts';
 
 /** Lines in between, on a screen that may be drawing progress. */
@@ -18,6 +19,8 @@ export interface Execution {
   readonly inputs?: Readonly<Record<string, unknown>>;
   /** Step kinds that only the command line knows. */
   readonly kinds?: (say: Say, journal: Journal) => readonly StepKind[];
+  /** `FORMAT=FILE`, as `--report` takes them. */
+  readonly reports?: readonly string[];
   /** Last words after the run. */
   readonly after?: (record: RunRecord) => void;
 }
@@ -30,6 +33,7 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
     const { assertUsable } = await import('./adhoc-check.ts');
     await assertUsable(execution.job, app.vocabulary.steps, plan);
   }
+  const reports = await openReports(execution.reports ?? [], app, plan);
   await using state = await recoverState(context, plan);
   const shown = await makeReporter(context);
   const say: Say = async (lines) => {
@@ -44,7 +48,7 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
     inputs: execution.inputs ?? {},
     journal: state.journal,
     stateDirectory: app.stateDirectory(context.globals.state),
-    reporters: shown === undefined ? [] : [shown],
+    reporters: [shown, reports?.reporter].filter((each) => each !== undefined),
     kinds: execution.kinds?.(say, state.journal) ?? [],
     trigger: 'manual',
     signal: context.signal,
@@ -53,7 +57,15 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
     process.stderr.write(`${formatError(record.error, context.out.paintError)}\n`);
   }
   execution.after?.(record);
-  return record.exitCode ?? EXIT.stepFailed;
+  const code = record.exitCode ?? EXIT.stepFailed;
+  try {
+    await reports?.write(record);
+  } catch (error) {
+    // What the run ended with matters more; but a run whose report is missing has not done all that was asked.
+    process.stderr.write(`${formatError(toBackplanError(error).toRecord(), context.out.paintError)}\n`);
+    return code === EXIT.success ? EXIT.stepFailed : code;
+  }
+  return code;
 }
 
 async function makeReporter(context: CommandContext): Promise<Reporter | undefined> {

@@ -1,7 +1,7 @@
 /** The command line: arguments → command → exit code. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { BackplanError, EXIT, type ExitCode, toBackplanError } from '../errors.ts';
+import { productVersion } from '../runs/version.ts';
 import type { CommandContext } from './command.ts';
 import { loadCommands } from './index.ts';
 import { makeOutput, type OutputOptions, reportError } from './output.ts';
@@ -20,7 +20,7 @@ async function main(args: readonly string[]): Promise<ExitCode> {
   try {
     // Scripts ask for the version often, and it needs nothing else.
     if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
-      process.stdout.write(`${packageVersion()}\n`);
+      process.stdout.write(`${productVersion()}\n`);
       return EXIT.success;
     }
     if (args[0] === 'complete' && args[1] === '--') {
@@ -33,7 +33,7 @@ async function main(args: readonly string[]): Promise<ExitCode> {
       loadCommands(commandWord(args)),
     ]);
     let run: (() => Promise<ExitCode>) | undefined;
-    const program = makeProgram(commands, packageVersion(), ({ command, values, globals, noColor }) => {
+    const program = makeProgram(commands, productVersion(), ({ command, values, globals, noColor }) => {
       options = { json: globals.output === 'json', quiet: globals.quiet, noColor };
       run = () => command.run(values, makeContext(globals, options));
     });
@@ -74,11 +74,6 @@ function sniffOutput(args: readonly string[]): OutputOptions {
       ((word === '--output' || word === '-o') && args[index + 1] === 'json'),
   );
   return { json, quiet: args.includes('--quiet'), noColor: args.includes('--no-color') };
-}
-
-function packageVersion(): string {
-  const file = join(import.meta.dirname, '..', '..', 'package.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
 function withReportHint(error: BackplanError): BackplanError {

@@ -15,6 +15,7 @@ import { locateBackup, pinned } from './locate.ts';
 import { byName, openPlan } from './plan.ts';
 import { replacementFacts } from './production.ts';
 import { confirm } from './prompt.ts';
+import { reportOption } from './report-files.ts';
 
 export const run = defineCommand({
   name: 'run',
@@ -28,11 +29,13 @@ export const run = defineCommand({
       completes: 'input',
     }),
     dryRun: flag('--dry-run', 'only say what would happen'),
+    report: reportOption,
   },
   examples: [
     { line: 'run plans/crm.yaml nightly', does: 'what cron would do' },
     { line: 'run plans/crm.yaml restore --input backup=latest', does: 'with an input' },
     { line: 'run plans/crm.yaml nightly -o json | jq .type', does: 'events for a program' },
+    { line: 'run plans/crm.yaml nightly --report html=proof.html', does: 'and a page for the auditor' },
   ],
   exits: [
     EXIT.stepFailed,
@@ -42,7 +45,7 @@ export const run = defineCommand({
     EXIT.environment,
     EXIT.interrupted,
   ],
-  async run({ plan: file, job: name, input, dryRun }, context) {
+  async run({ plan: file, job: name, input, dryRun, report }, context) {
     const { plan } = await openPlan(context, file);
     const job = byName('job', plan.jobs, name);
     const inputs = parseInputs(input);
@@ -53,7 +56,7 @@ export const run = defineCommand({
     }
     const settled = replacesProduction(job) ? await settleBackups(context, plan, job, inputs) : undefined;
     if (settled !== undefined) await confirmPromotions(context, plan, job, settled);
-    return await execute(context, plan, { job, inputs: settled?.inputs ?? inputs });
+    return await execute(context, plan, { job, inputs: settled?.inputs ?? inputs, reports: report });
   },
 });
 

@@ -55,6 +55,7 @@ const HELPED_BY_RETRY = {
   TIMEOUT: true,
   LOCKED: true,
   JOURNAL_FAILED: true,
+  REPORT_FAILED: false,
   INTERNAL: true,
 } as const satisfies Record<ErrorCode, boolean>;
 

@@ -1,5 +1,4 @@
 /** `backup`: a consistent logical backup, published only when every part of it has succeeded. */
-import { readFileSync } from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -21,6 +20,7 @@ import { findTools, type Tools } from '../postgres/tools.ts';
 import { INVENTORY_FILE } from '../repository/inventory.ts';
 import { type Manifest, type ManifestFile, storedSize } from '../repository/manifest.ts';
 import type { PartialBackup } from '../repository/repository.ts';
+import { productVersion } from '../runs/version.ts';
 import { columnsSchema, durationSchema, type Infer, type JsonSchema } from '../schema.ts';
 import { formatBytes, formatDuration, formatRate, parseDuration } from '../units.ts';
 import { defineStep, type StepContext } from './step-kind.ts';
@@ -432,15 +432,4 @@ function plainSize(manifest: Manifest): number {
   return manifest.files
     .filter((file) => file.role === 'archive')
     .reduce((sum, file) => sum + (file.plain?.size ?? file.size), 0);
-}
-
-let version: string | undefined;
-
-function productVersion(): string {
-  version ??= (
-    JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8')) as {
-      version: string;
-    }
-  ).version;
-  return version;
 }
