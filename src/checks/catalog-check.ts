@@ -54,6 +54,11 @@ export function absence(label: string, found: boolean, drop?: string): Finding {
     : { outcome: 'passed', message: `${label} does not exist` };
 }
 
+/** A thing that was not found: a failure with what comes close, unless it must not exist. */
+export function missing(found: Missing, exists: boolean | undefined, label: string): Finding {
+  return exists === false ? absence(label, false) : { outcome: 'failed', ...found, count: 1 };
+}
+
 /** The table on which something was looked for is missing: a failure, and for an absence no evidence. */
 export function withoutTable(missing: Missing, exists: boolean | undefined): Finding {
   return exists === false

@@ -1,24 +1,30 @@
 /** The check kinds. To add one: write its file, list it here. */
-
 import { acceptedValues } from './accepted-values.ts';
-import { aggregate } from './aggregate.ts';
 import { catalogHealth } from './catalog-health.ts';
 import type { CheckKind } from './check-kind.ts';
 import { columns } from './columns.ts';
+import { constraint } from './constraint.ts';
 import { enumType } from './enum-type.ts';
+import { extension } from './extension.ts';
 import { foreignKey } from './foreign-key.ts';
+import { functionExists } from './function.ts';
+import { grant } from './grant.ts';
 import { index } from './index-exists.ts';
-import { notNull } from './not-null.ts';
+import { materializedView } from './materialized-view.ts';
 import { orphans } from './orphans.ts';
-import { pattern } from './pattern.ts';
+import { partition } from './partition.ts';
 import { primaryKey } from './primary-key.ts';
-import { range } from './range.ts';
+import { role } from './role.ts';
 import { rowCount } from './row-count.ts';
+import { rowLevelSecurity } from './row-level-security.ts';
+import { schema } from './schema.ts';
 import { sequence } from './sequence.ts';
 import { sql } from './sql.ts';
 import { table } from './table.ts';
 import { tables } from './tables.ts';
+import { trigger } from './trigger.ts';
 import { unique } from './unique.ts';
+import { view } from './view.ts';
 
 export const checkKinds: readonly CheckKind[] = [
   tables,
@@ -27,15 +33,22 @@ export const checkKinds: readonly CheckKind[] = [
   primaryKey,
   unique,
   foreignKey,
+  constraint,
   index,
-  enumType,
+  view,
+  materializedView,
   sequence,
+  functionExists,
+  trigger,
+  enumType,
+  extension,
+  schema,
+  partition,
+  rowLevelSecurity,
+  role,
+  grant,
   catalogHealth,
   acceptedValues,
-  notNull,
-  pattern,
-  range,
-  aggregate,
   orphans,
   rowCount,
   sql,

@@ -8,6 +8,7 @@ import {
   existsSchema,
   findObjects,
   isMissingObject,
+  missing,
 } from './catalog-check.ts';
 import type { Finding } from './check-kind.ts';
 import { parseName, showName } from './names.ts';
@@ -79,13 +80,7 @@ export const sequence = defineCatalogCheck({
     return all.map((wanted, index): Finding => {
       const one = each[index] as (typeof each)[number];
       if (!('oid' in one)) {
-        if (wanted.exists === false) return absence(`sequence ${wanted.name}`, false);
-        return {
-          outcome: 'failed',
-          message: one.message,
-          ...(one.hint === undefined ? {} : { hint: one.hint }),
-          count: 1,
-        };
+        return missing(one, wanted.exists, `sequence ${wanted.name}`);
       }
       const real = one as Sequence;
       const sql = `${identifier(real.schema)}.${identifier(real.name)}`;

@@ -28,6 +28,25 @@ export async function check(
   return result;
 }
 
+/** Runs checks of one kind together; each as one line: `failed: what was found → what to do`. */
+export async function told(
+  database: string,
+  kind: string,
+  all: readonly unknown[],
+  user?: string,
+): Promise<string[]> {
+  const report = await runSuite({
+    connection: parseConnection(sharedUrl(database, user)),
+    definitions: all.map((params) => ({ kind, with: params })),
+    kinds,
+    jobs: 1,
+    signal: new AbortController().signal,
+  });
+  return report.results.map(
+    ({ status, message, hint }) => `${status}: ${message}${hint === undefined ? '' : ` → ${hint}`}`,
+  );
+}
+
 /** Schemas, tables and columns whose names need quotes, in several schemas; all constraints hold. */
 export const HARD_SCHEMA = `
 CREATE EXTENSION IF NOT EXISTS citext;

@@ -1,0 +1,21 @@
+/** What the catalog says of views and materialized views. */
+import type { CatalogObject, CatalogSource } from './catalog-check.ts';
+import { USER_SCHEMAS } from './catalog-check.ts';
+
+export interface View extends CatalogObject {
+  readonly columns: readonly string[];
+  readonly populated: boolean;
+  readonly options: readonly string[] | null;
+}
+
+export function viewSource(kind: 'v' | 'm', what: string): CatalogSource {
+  return {
+    what,
+    sql: `SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+      c.relispopulated AS populated, c.reloptions AS options,
+      ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = '${kind}' AND ${USER_SCHEMAS}`,
+  };
+}
