@@ -1,5 +1,6 @@
 /** The check kinds. To add one: write its file, list it here. */
 import { acceptedValues } from './accepted-values.ts';
+import { aggregate } from './aggregate.ts';
 import { catalogHealth } from './catalog-health.ts';
 import type { CheckKind } from './check-kind.ts';
 import { columns } from './columns.ts';
@@ -11,9 +12,12 @@ import { functionExists } from './function.ts';
 import { grant } from './grant.ts';
 import { index } from './index-exists.ts';
 import { materializedView } from './materialized-view.ts';
+import { notNull } from './not-null.ts';
 import { orphans } from './orphans.ts';
 import { partition } from './partition.ts';
+import { pattern } from './pattern.ts';
 import { primaryKey } from './primary-key.ts';
+import { range } from './range.ts';
 import { role } from './role.ts';
 import { rowCount } from './row-count.ts';
 import { rowLevelSecurity } from './row-level-security.ts';
@@ -49,6 +53,10 @@ export const checkKinds: readonly CheckKind[] = [
   grant,
   catalogHealth,
   acceptedValues,
+  notNull,
+  pattern,
+  range,
+  aggregate,
   orphans,
   rowCount,
   sql,
