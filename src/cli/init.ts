@@ -79,7 +79,9 @@ export const init = defineCommand({
       import('../init/render-plan.ts'),
       import('../postgres/schema-version.ts'),
     ]);
-    const migrations = guessPreset(new Map(schema.tables.map((table) => [table.name, table.columns])));
+    const migrations = guessPreset(
+      new Map(schema.tables.map((table) => [table.name, new Set(table.columns.keys())])),
+    );
     const text = renderPlan({
       name,
       variable,
@@ -144,20 +146,21 @@ async function urlOf(
 
 /** @throws CONNECTION_FAILED; INPUT_INVALID when there is nothing to check */
 async function inspect(url: string, schemas: readonly string[], context: CommandContext) {
-  const [{ connect }, { parseConnection }, { inspectSchema }, { suggestChecks }] = await Promise.all([
-    import('../postgres/client.ts'),
-    import('../postgres/connection.ts'),
-    import('../init/live-schema.ts'),
-    import('../init/generators.ts'),
-  ]);
+  const [{ connect }, { parseConnection }, { inspectSchema }, { mergeSuggestions, suggestChecks }] =
+    await Promise.all([
+      import('../postgres/client.ts'),
+      import('../postgres/connection.ts'),
+      import('../init/live-schema.ts'),
+      import('../init/generators.ts'),
+    ]);
   await using client = await connect(parseConnection(url), {
     applicationName: 'backplan init',
     signal: context.signal,
     settings: { search_path: '', statement_timeout: '60s', lock_timeout: '5s' },
   });
   const schema = await inspectSchema(client, schemas.length === 0 ? {} : { schemas });
-  const checks = suggestChecks(schema);
-  if (checks.length === 0) {
+  const checks = mergeSuggestions(suggestChecks(schema));
+  if (schema.tables.length === 0) {
     throw new BackplanError(
       'INPUT_INVALID',
       `there is no table in ${schema.database}${schemas.length === 0 ? '' : ` in ${schemas.join(', ')}`}: a suite would have nothing to check`,

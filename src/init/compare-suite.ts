@@ -1,6 +1,6 @@
 /** What a live schema has that a suite does not check, and what a suite checks that the schema has lost. Pure. */
 import type { CheckDefinition } from '../plan/model.ts';
-import { generators, type Suggestion, suggestChecks } from './generators.ts';
+import { generators, mergeSuggestions, type Suggestion, suggestChecks } from './generators.ts';
 import type { LiveSchema } from './live-schema.ts';
 
 /** A check of the suite whose subject is gone. */
@@ -9,16 +9,19 @@ interface Lost {
   readonly index: number;
   /** For kinds that are lists: its place in the list, where the list has others that are still there. */
   readonly entry?: number;
+  /** The check also looks at what is still there, so it cannot simply go. */
+  readonly partly?: boolean;
   readonly kind: string;
   readonly params: unknown;
 }
 
-/** Accepted values that are others now. */
+/** Accepted values or labels that are others now. */
 interface Changed {
   readonly index: number;
   readonly kind: string;
   readonly params: unknown;
-  readonly from: readonly unknown[];
+  /** Of the list among its parameters. */
+  readonly key: string;
   readonly to: readonly unknown[];
 }
 
@@ -30,7 +33,6 @@ export interface SuiteDifference {
 
 /** @param definitions the suite, its environment resolved */
 export function compareSuite(definitions: readonly CheckDefinition[], schema: LiveSchema): SuiteDifference {
-  const suggestions = new Map(suggestChecks(schema).map((each) => [each.subject, each]));
   const covered = new Set<string>();
   const lost: Lost[] = [];
   const changed: Changed[] = [];
@@ -38,21 +40,18 @@ export function compareSuite(definitions: readonly CheckDefinition[], schema: Li
     const subjects = subjectsOf(kind, params, schema);
     const gone = subjects.filter(({ exists }) => !exists);
     if (subjects.length > 0 && gone.length === subjects.length) lost.push({ index, kind, params });
-    else {
-      for (const { entry } of gone) {
-        if (entry !== undefined)
-          lost.push({ index, entry, kind, params: [(params as readonly unknown[])[entry]] });
-      }
-    }
-    for (const { subject, values } of subjects) {
+    else if (Array.isArray(params)) {
+      for (const { entry = 0 } of gone) lost.push({ index, entry, kind, params: [params[entry]] });
+    } else if (gone.length > 0) lost.push({ index, kind, params, partly: true });
+    for (const { subject, list } of subjects) {
       covered.add(subject);
-      const live = (suggestions.get(subject)?.params as { values?: readonly unknown[] } | undefined)?.values;
-      if (values !== undefined && live !== undefined && !sameValues(values, live)) {
-        changed.push({ index, kind, params, from: values, to: live });
+      if (list !== undefined && !sameValues(list.from, list.to)) {
+        changed.push({ index, kind, params, key: list.key, to: list.to });
       }
     }
   }
-  return { missing: [...suggestions.values()].filter(({ subject }) => !covered.has(subject)), lost, changed };
+  const missing = suggestChecks(schema).filter(({ subject }) => !covered.has(subject));
+  return { missing: mergeSuggestions(missing), lost, changed };
 }
 
 function subjectsOf(kind: string, params: unknown, schema: LiveSchema) {

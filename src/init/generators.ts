@@ -3,7 +3,10 @@
  * database has, and tells what a check that a suite already has is about, so that both can be compared. To add one,
  * write its entry and list it below.
  */
+
+import { HEALTH_ITEMS } from '../checks/catalog-health-items.ts';
 import { identifier } from '../postgres/client.ts';
+import type { Column } from '../postgres/columns.ts';
 import type { ObjectName } from '../postgres/object-name.ts';
 import { isRecord } from '../schema-walk.ts';
 import type { LiveSchema, LiveTable } from './live-schema.ts';
@@ -27,8 +30,12 @@ export interface Subject {
   readonly exists: boolean;
   /** For `tables`: which entry of its list. */
   readonly entry?: number;
-  /** Accepted values that the suite gives, to be compared with the live ones. */
-  readonly values?: readonly unknown[];
+  /** A list in its parameters, as it is and as it would be now. */
+  readonly list?: {
+    readonly key: string;
+    readonly from: readonly unknown[];
+    readonly to: readonly unknown[];
+  };
 }
 
 export interface Generator {
@@ -97,12 +104,58 @@ const table: Generator = {
   },
 };
 
-const unique: Generator = {
-  kind: 'unique',
-  heading: 'Keys: a valid primary key, unique constraint or unique index guards these columns.',
+const columns: Generator = {
+  kind: 'columns',
+  heading: 'Columns have their types, and NOT NULL where it was.',
+  suggest: (schema) =>
+    schema.tables
+      .filter(({ kind }) => kind === 'r' || kind === 'p')
+      .flatMap((table) =>
+        [...table.columns.values()].map((column) => ({
+          subject: key('column', table.schema, table.name, column.name),
+          params: { table: planName(table), columns: { [column.name]: columnSpec(column) } },
+        })),
+      ),
+  subjects: (params, schema) => {
+    const found = located(params, schema);
+    if (found === undefined || !isRecord(params) || !isRecord(params.columns)) return [];
+    return Object.keys(params.columns).map((column) => ({
+      subject: key('column', found.name.schema ?? 'public', found.name.name, column),
+      exists: has(found.live, [column]),
+    }));
+  },
+};
+
+function columnSpec({ type, notNull, generated }: Column): unknown {
+  if (!notNull && generated === '') return type;
+  return { type, ...(notNull ? { nullable: false } : {}), ...(generated === '' ? {} : { generated: true }) };
+}
+
+const primaryKey: Generator = {
+  kind: 'primaryKey',
+  heading: 'Primary keys.',
   suggest: (schema) =>
     schema.indexes
-      .filter((index) => index.unique && !index.partial)
+      .filter((index) => index.primary)
+      .map((index) => ({
+        subject: columnsKey('unique', index.table, index.columns),
+        params: { table: planName(index.table), columns: index.columns },
+      })),
+  subjects: (params, schema) => {
+    const found = located(params, schema);
+    if (found === undefined || !isRecord(params)) return [];
+    const live = schema.indexes.find((index) => index.table === found.live && index.primary);
+    const own = texts(params.columns) ?? live?.columns ?? [];
+    return [{ subject: columnsKey('unique', found.name, own), exists: live !== undefined }];
+  },
+};
+
+const unique: Generator = {
+  kind: 'unique',
+  heading: 'Other keys: a valid unique constraint or unique index guards these columns.',
+  suggest: (schema) =>
+    schema.indexes
+      .filter((index) => index.unique && !index.partial && !index.primary)
       .map((index) => ({
         subject: columnsKey('unique', index.table, index.columns),
         params: { table: planName(index.table), columns: index.columns },
@@ -202,13 +255,88 @@ function indexKey(schema: string, name: string): string {
   return key('index', schema, name);
 }
 
+const enumType: Generator = {
+  kind: 'enumType',
+  heading: 'Enum types have these labels and no others.',
+  suggest: (schema) =>
+    schema.enums.map((type) => ({
+      subject: key('enum', type.schema, type.name),
+      params: { name: planName(type), labels: type.labels },
+    })),
+  subjects: (params, schema) => {
+    if (!isRecord(params) || typeof params.name !== 'string') return [];
+    const named = schema.enums.filter((type) =>
+      [planName(type), planName({ name: type.name })].includes(params.name as string),
+    );
+    const live = named.find(({ schema: own }) => own === 'public') ?? named[0];
+    return [
+      {
+        subject: key('enum', live?.schema ?? '', live?.name ?? params.name),
+        exists: live !== undefined,
+        ...(live === undefined || params.exact === false ? {} : listOf('labels', params.labels, live.labels)),
+      },
+    ];
+  },
+};
+
+const sequence: Generator = {
+  kind: 'sequence',
+  heading: 'Sequences are ahead of the columns that draw from them.',
+  suggest: (schema) =>
+    schema.sequences.map(({ owner, trouble, ...name }) => ({
+      subject: key('sequence', name.schema, name.name),
+      params: {
+        name: planName(name),
+        ...(owner === undefined ? {} : { table: planName(owner.table), column: owner.column }),
+      },
+      ...(trouble === undefined
+        ? {}
+        : { severity: 'warn' as const, note: `Now: ${trouble}. Mend it, then make this an error.` }),
+    })),
+  subjects: (params, schema) => {
+    if (!isRecord(params) || typeof params.name !== 'string') return [];
+    const named = schema.sequences.filter((each) =>
+      [planName(each), planName({ name: each.name })].includes(params.name as string),
+    );
+    const live = named.find(({ schema: own }) => own === 'public') ?? named[0];
+    return [
+      {
+        subject: key('sequence', live?.schema ?? '', live?.name ?? params.name),
+        exists: live !== undefined,
+      },
+    ];
+  },
+};
+
+const HEALTH = key('catalogHealth');
+const ONLY_WARNED = HEALTH_ITEMS.filter(({ severity }) => severity === 'warn').map(({ item }) => item);
+
+const catalogHealth: Generator = {
+  kind: 'catalogHealth',
+  heading: 'Nothing anywhere is invalid, disabled, unfilled, behind or half done.',
+  suggest: ({ ailing, unseen }) => {
+    const notes = [
+      ...(ailing.length === 0
+        ? []
+        : [`There is some of this now: ${ailing.join(', ')}. Mend it, then take it out of warn.`]),
+      ...(unseen.length === 0 ? [] : [`The role that looked may not see: ${unseen.join(', ')}.`]),
+    ];
+    const params = {
+      ...(unseen.length === 0 ? {} : { skip: unseen }),
+      ...(ailing.length === 0 ? {} : { warn: [...ailing, ...ONLY_WARNED] }),
+    };
+    return [{ subject: HEALTH, params, ...(notes.length === 0 ? {} : { note: notes.join('\n') }) }];
+  },
+  subjects: () => [{ subject: HEALTH, exists: true }],
+};
+
 const acceptedValues: Generator = {
   kind: 'acceptedValues',
-  heading: 'Columns of enum types, and of CHECK constraints that list their values.',
+  heading: 'Values of columns whose CHECK constraint lists them.',
   suggest: (schema) =>
     schema.values
-      // Of an empty table only the type of a column can tell.
-      .filter(({ by, table: { hasRows } }) => by === 'enum' || hasRows === true)
+      // An empty table shows nothing.
+      .filter(({ table: { hasRows } }) => hasRows === true)
       .map(({ table, column, values, notNull }) => ({
         subject: columnsKey('values', table, [column]),
         params: { table: planName(table), column, values, ...(notNull ? { nullable: false } : {}) },
@@ -216,15 +344,23 @@ const acceptedValues: Generator = {
   subjects: (params, schema) => {
     const found = located(params, schema);
     if (found === undefined || !isRecord(params) || typeof params.column !== 'string') return [];
+    const type = found.live?.columns.get(params.column)?.base;
+    const live =
+      schema.values.find((each) => each.table === found.live && each.column === params.column)?.values ??
+      schema.enums.find(({ oid }) => oid === type?.oid)?.labels;
     return [
       {
         subject: columnsKey('values', found.name, [params.column]),
         exists: has(found.live, [params.column]),
-        ...(Array.isArray(params.values) ? { values: params.values } : {}),
+        ...(live === undefined ? {} : listOf('values', params.values, live)),
       },
     ];
   },
 };
+
+function listOf(name: string, from: unknown, to: readonly unknown[]): Pick<Subject, 'list'> {
+  return Array.isArray(from) ? { list: { key: name, from, to } } : {};
+}
 
 const rowCount: Generator = {
   kind: 'rowCount',
@@ -250,14 +386,40 @@ const rowCount: Generator = {
 export const generators: readonly Generator[] = [
   tables,
   table,
+  columns,
+  primaryKey,
   unique,
   foreignKey,
   index,
+  enumType,
   acceptedValues,
+  sequence,
+  catalogHealth,
   rowCount,
 ];
 
-/** Checks for everything that the database has, one for each subject. */
+/**
+ * One check instead of several that only differ in what they list: the columns of a table. Done last, when it is
+ * known which of them are wanted.
+ */
+export function mergeSuggestions(suggestions: readonly Suggestion[]): Suggestion[] {
+  const merged = new Map<string, Suggestion>();
+  for (const suggestion of suggestions) {
+    const { kind, subject, params } = suggestion;
+    const group =
+      isRecord(params) && isRecord(params.columns) ? key(kind, String(params.table)) : key(kind, subject);
+    const before = merged.get(group)?.params;
+    merged.set(
+      group,
+      isRecord(before) && isRecord(params) && isRecord(before.columns) && isRecord(params.columns)
+        ? { ...suggestion, params: { ...params, columns: { ...before.columns, ...params.columns } } }
+        : suggestion,
+    );
+  }
+  return [...merged.values()];
+}
+
+/** Checks for everything that the database has, one for each subject; columns are still one by one. */
 export function suggestChecks(schema: LiveSchema): Suggestion[] {
   const seen = new Set<string>();
   return generators.flatMap(({ kind, suggest }) =>

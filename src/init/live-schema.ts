@@ -3,8 +3,11 @@
  * What extensions brought along is left out, and so are partitions: they come and go, their parent speaks for them.
  * Source: https://www.postgresql.org/docs/current/catalogs.html
  */
+import { catalogHealth } from '../checks/catalog-health.ts';
+import { HEALTH_ITEM_NAMES, HEALTH_ITEMS } from '../checks/catalog-health-items.ts';
+import { allSequences, sequencePositions, sequenceTrouble } from '../checks/sequence-state.ts';
 import { type Client, identifier } from '../postgres/client.ts';
-import { loadColumns } from '../postgres/columns.ts';
+import { type Column, loadColumns } from '../postgres/columns.ts';
 import { type ObjectName, parseName } from '../postgres/object-name.ts';
 
 export interface LiveTable {
@@ -15,7 +18,7 @@ export interface LiveTable {
   readonly kind: string;
   /** undefined where this role may not look, and for views and foreign tables. */
   readonly hasRows?: boolean;
-  readonly columns: ReadonlySet<string>;
+  readonly columns: ReadonlyMap<string, Column>;
   /** Some foreign key leads to it. */
   readonly referenced: boolean;
 }
@@ -41,13 +44,28 @@ export interface LiveForeignKey {
   readonly trouble?: string;
 }
 
-/** A column that holds only some values: by its enum type, or by a CHECK constraint. */
+export interface LiveEnum {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly labels: readonly string[];
+}
+
+export interface LiveSequence {
+  readonly schema: string;
+  readonly name: string;
+  /** The column that owns it. */
+  readonly owner?: { readonly table: ObjectName; readonly column: string };
+  /** Why it will fail, for example that it is behind its column. */
+  readonly trouble?: string;
+}
+
+/** A column that holds only some values, by a CHECK constraint. */
 export interface LiveValues {
   readonly table: LiveTable;
   readonly column: string;
-  readonly values: readonly (string | number)[];
+  readonly values: readonly string[];
   readonly notNull: boolean;
-  readonly by: 'enum' | 'check';
 }
 
 export interface LiveSchema {
@@ -58,6 +76,12 @@ export interface LiveSchema {
   readonly indexes: readonly LiveIndex[];
   readonly foreignKeys: readonly LiveForeignKey[];
   readonly values: readonly LiveValues[];
+  readonly enums: readonly LiveEnum[];
+  readonly sequences: readonly LiveSequence[];
+  /** What catalogHealth finds already, by its items, those that it only warns of left out. */
+  readonly ailing: readonly string[];
+  /** Items of catalogHealth that this role may not look at. */
+  readonly unseen: readonly string[];
   /** The table or view that a plan calls so, as checks find it. */
   find(text: string): LiveTable | undefined;
 }
@@ -147,7 +171,7 @@ export async function inspectSchema(client: Client, options: InspectOptions = {}
       name: row.name,
       kind: row.kind,
       ...(hasRows === undefined ? {} : { hasRows }),
-      columns: new Set((columns.get(row.oid) ?? []).map(({ name }) => name)),
+      columns: new Map((columns.get(row.oid) ?? []).map((column) => [column.name, column])),
       referenced: row.referenced,
     };
   });
@@ -173,7 +197,6 @@ export async function inspectSchema(client: Client, options: InspectOptions = {}
       ...(row.trouble === null ? {} : { trouble: row.trouble }),
     }),
   );
-  const enums = await enumValues(client, tables, columns);
   const checks = on(
     await client.query<{ table_oid: number; column: string; expression: string }>(CHECKS, [oids]),
   ).flatMap(({ table, row }): LiveValues[] => {
@@ -181,7 +204,7 @@ export async function inspectSchema(client: Client, options: InspectOptions = {}
     const column = columns.get(table.oid)?.find(({ name }) => name === row.column);
     return values === undefined || column === undefined
       ? []
-      : [{ table, column: row.column, values, notNull: column.notNull, by: 'check' }];
+      : [{ table, column: row.column, values, notNull: column.notNull }];
   });
   return {
     database: client.connection.database,
@@ -189,7 +212,14 @@ export async function inspectSchema(client: Client, options: InspectOptions = {}
     partitions: all.filter(({ oid }) => partitions.has(oid)),
     indexes,
     foreignKeys,
-    values: [...enums, ...checks],
+    values: checks,
+    enums: (await client.query<LiveEnum & Record<string, unknown>>(ENUMS)).filter(
+      ({ schema }) => options.schemas === undefined || options.schemas.includes(schema),
+    ),
+    sequences: (await findSequences(client)).filter(
+      ({ schema }) => options.schemas === undefined || options.schemas.includes(schema),
+    ),
+    ...(await findAilments(client)),
     find: (text) => findTable(all, text),
   };
 }
@@ -251,26 +281,54 @@ async function findRows(client: Client, rows: readonly TableRow[]): Promise<Map<
   return found;
 }
 
-async function enumValues(
-  client: Client,
-  tables: readonly LiveTable[],
-  columns: Awaited<ReturnType<typeof loadColumns>>,
-): Promise<LiveValues[]> {
-  const rows = await client.query<{ type: number; labels: string[] }>(
-    `SELECT enumtypid AS type, pg_catalog.array_agg(enumlabel::text ORDER BY enumsortorder) AS labels
-     FROM pg_catalog.pg_enum GROUP BY enumtypid`,
+const ENUMS = `
+SELECT t.oid, n.nspname AS schema, t.typname AS name,
+  ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) AS labels
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype = 'e' AND ${USER_SCHEMA} AND NOT EXISTS (
+  SELECT FROM pg_catalog.pg_depend d
+  WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
+ORDER BY n.nspname <> 'public', n.nspname, t.typname`;
+
+async function findSequences(client: Client): Promise<LiveSequence[]> {
+  const all = await allSequences(client);
+  // Without the right to read one of them nobody can say how far it is.
+  const positions = await sequencePositions(client, all).catch(
+    () => new Map<number, Parameters<typeof sequenceTrouble>[1]>(),
   );
-  const labels = new Map(rows.map((row) => [row.type, row.labels]));
-  return tables
-    .filter(({ kind }) => kind === 'r' || kind === 'p')
-    .flatMap((table) =>
-      (columns.get(table.oid) ?? []).flatMap((column): LiveValues[] => {
-        const values = column.base.kind === 'e' ? labels.get(column.base.oid) : undefined;
-        return values === undefined
-          ? []
-          : [{ table, column: column.name, values, notNull: column.notNull, by: 'enum' }];
-      }),
-    );
+  return all.map((sequence) => {
+    const position = positions.get(sequence.oid);
+    const trouble = position === undefined ? undefined : sequenceTrouble(sequence, position)?.message;
+    const owner = sequence.columns.find(({ owned }) => owned);
+    return {
+      schema: sequence.schema,
+      name: sequence.name,
+      ...(owner === undefined
+        ? {}
+        : { owner: { table: { schema: owner.schema, name: owner.table }, column: owner.column } }),
+      ...(trouble === undefined ? {} : { trouble }),
+    };
+  });
+}
+
+async function findAilments(client: Client): Promise<Pick<LiveSchema, 'ailing' | 'unseen'>> {
+  const ailing: string[] = [];
+  const unseen: string[] = [];
+  for (const item of HEALTH_ITEM_NAMES) {
+    if (HEALTH_ITEMS.find((each) => each.item === item)?.severity === 'warn') continue;
+    const skip = HEALTH_ITEM_NAMES.filter((each) => each !== item);
+    await client.query('BEGIN READ ONLY');
+    try {
+      const options = { sample: 0, rows: false, trustIndexes: true };
+      const { outcome } = await catalogHealth.run(client, { skip, warn: [] }, options);
+      if (outcome === 'failed') ailing.push(item);
+    } catch {
+      unseen.push(item);
+    } finally {
+      await client.query('ROLLBACK');
+    }
+  }
+  return { ailing, unseen };
 }
 
 const TEXT_LIST =

@@ -12,9 +12,11 @@ import { renderCheck } from './render-checks.ts';
  */
 export function refreshEdits(
   definitions: readonly CheckDefinition[],
-  { missing, lost, changed }: SuiteDifference,
+  { missing, lost: all, changed }: SuiteDifference,
   removeLost: boolean,
 ): SuiteEdit[] {
+  // Part of a check is taken out by hand.
+  const lost = all.filter(({ partly }) => partly !== true);
   const whole = lost.filter(({ entry }) => entry === undefined);
   const removable =
     missing.length > 0 || whole.length < definitions.length
@@ -38,7 +40,7 @@ export function refreshEdits(
     return { edit: 'add', kind, heading, render: (indent) => renderCheck(suggestion, indent) };
   });
   const changes = changed.map(
-    ({ index, kind, to }): SuiteEdit => ({ edit: 'setList', index, kind, key: 'values', values: to }),
+    ({ index, kind, key, to }): SuiteEdit => ({ edit: 'setList', index, kind, key, values: to }),
   );
   return [...removals, ...additions, ...changes];
 }

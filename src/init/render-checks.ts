@@ -14,12 +14,19 @@ export function renderCheck(suggestion: Suggestion, indent: string): string {
     return `${comment}${indent}- ${kind}:\n${items}`;
   }
   const settings = { ...(params as object), ...(severity === undefined ? {} : { severity }) };
-  const line = `${indent}- ${kind}: ${flowText(settings)}`;
-  if (line.length <= WIDTH) return `${comment}${line}\n`;
-  const lines = Object.entries(settings).map(
-    ([key, value]) => `${indent}    ${scalarText(key)}: ${flowText(value)}\n`,
+  return `${comment}${entryLines(`${indent}- ${kind}`, settings, `${indent}    `)}`;
+}
+
+/** `key: value` on one line where it fits, else each of its parts on a line of its own. */
+function entryLines(start: string, value: unknown, indent: string): string {
+  const line = `${start}: ${flowText(value)}`;
+  if (line.length <= WIDTH || typeof value !== 'object' || value === null) return `${line}\n`;
+  if (Array.isArray(value))
+    return `${start}:\n${value.map((each) => `${indent}- ${flowText(each)}\n`).join('')}`;
+  const entries = Object.entries(value).map(([key, each]) =>
+    entryLines(`${indent}${scalarText(key)}`, each, `${indent}  `),
   );
-  return `${comment}${indent}- ${kind}:\n${lines.join('')}`;
+  return `${start}:\n${entries.join('')}`;
 }
 
 /** A whole suite, grouped by kind, each group under its comment. */

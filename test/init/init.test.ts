@@ -79,17 +79,26 @@ describe('init', () => {
       '"odd.schema".true',
     ]);
     expect(of('unique')).toContain('{"table":"User","columns":["tenantId","email"]}');
-    expect(of('unique')).toContain('{"table":"part","columns":["id","day"]}');
+    expect(of('primaryKey')).toContain('{"table":"part","columns":["id","day"]}');
+    expect(of('columns')).toContain(
+      JSON.stringify({
+        table: '"odd.schema"."Ta""ble $${x} {y}"',
+        columns: {
+          'a.b': { type: 'integer', nullable: false },
+          'C d': { type: 'text', nullable: false },
+          mood: { type: '"odd.schema"."Mood"', nullable: false },
+        },
+      }),
+    );
+    expect(of('sequence')).toEqual([JSON.stringify({ name: 'User_id_seq', table: 'User', column: 'id' })]);
+    expect(of('enumType')).toEqual([
+      JSON.stringify({ name: '"odd.schema".Mood', labels: ['up', "quo'te", '$${X}', 'no'] }),
+    ]);
+    expect(of('catalogHealth').join()).toContain('"warn":["unvalidatedConstraints","unpopulatedViews"');
     expect(of('foreignKey')).toHaveLength(4);
     expect(of('index').join()).toMatch(/one active.*unique":true/);
     expect(of('index').join()).toContain('User_status:idx');
     expect(of('acceptedValues')).toEqual([
-      JSON.stringify({
-        table: '"odd.schema"."Ta""ble $${x} {y}"',
-        column: 'mood',
-        values: ['up', "quo'te", '$${X}', 'no'],
-        nullable: false,
-      }),
       JSON.stringify({
         table: 'User',
         column: 'status',

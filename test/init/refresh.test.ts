@@ -56,8 +56,8 @@ describe('suite --refresh', () => {
     const result = await run('main', '--refresh', '--exit-code');
     expect(result.code).toBe(3);
     expect(result.stdout).toContain(`+        - 'odd."New ""One"""'\n`);
-    expect(result.stdout).toContain(`+    - unique: { table: 'odd."New ""One"""', columns: [id] }\n`);
-    expect(result.stdout).toContain('main: 5 to add, 1 changed, 2 lost; nothing was written');
+    expect(result.stdout).toContain(`+    - primaryKey: { table: 'odd."New ""One"""', columns: [id] }\n`);
+    expect(result.stdout).toContain('main: 9 to add, 1 changed, 2 lost; nothing was written');
     expect(result.stderr).toContain('crm has lost what "table Gone" checks');
     expect(readFileSync(file, 'utf8')).toBe(PLAN);
   });
@@ -68,15 +68,27 @@ describe('suite --refresh', () => {
     const text = readFileSync(file, 'utf8');
     expect(text).toBe(
       PLAN.replace('not any more\n', `not any more\n        - 'odd."New ""One"""'\n`)
-        .replace('  # id\n', `  # id\n    - unique: { table: 'odd."New ""One"""', columns: [id] }\n`)
         .replace('[a] }', '[a, b] }')
         .replace(
           'gone_idx, table: User }\n',
           `gone_idx, table: User }
     - index: { name: user idx, table: 'odd."New ""One"""' }
 
+    # Columns have their types, and NOT NULL where it was.
+    - columns: { table: User, columns: { id: { type: integer, nullable: false }, kind: public.kind } }
+    - columns: { table: 'odd."New ""One"""', columns: { id: { type: integer, nullable: false }, userId: integer } }
+
+    # Primary keys.
+    - primaryKey: { table: 'odd."New ""One"""', columns: [id] }
+
     # References: each exists, is validated and enforced, and no row contradicts it.
     - foreignKey: { table: 'odd."New ""One"""', columns: [userId], references: { table: User, columns: [id] } }
+
+    # Enum types have these labels and no others.
+    - enumType: { name: kind, labels: [a, b] }
+
+    # Nothing anywhere is invalid, disabled, unfilled, behind or half done.
+    - catalogHealth: {}
 
     # These had rows. An empty table restores without an error, too.
     - rowCount: { table: User, min: 1 }
@@ -107,7 +119,7 @@ describe('suite --refresh', () => {
   it('sees what was dropped later', async () => {
     sql(database, 'ALTER TABLE odd."New ""One""" DROP COLUMN "userId"');
     const result = await run('main', '--refresh');
-    expect(result.stderr.match(/has lost what/g)).toHaveLength(2);
+    expect(result.stderr.match(/has lost what/g)).toHaveLength(3);
   });
 
   it('says so where it cannot change a suite', async () => {
