@@ -172,9 +172,22 @@ function promotionSteps(request: PromoteRequest, staging: string, after: string)
   ];
 }
 
-export function checkJob(request: { readonly database: string; readonly suites: readonly string[] }): Job {
-  return job('check', `checks of ${request.database}`, [
-    step('check', 'check', { suite: request.suites, database: request.database }),
+export function checkJob(request: {
+  readonly database: string;
+  readonly suites: readonly string[];
+  readonly only: readonly string[];
+  readonly skip: readonly string[];
+  readonly params: Readonly<Record<string, string>>;
+}): Job {
+  const { database, suites, only, skip, params } = request;
+  return job('check', `checks of ${database}`, [
+    step('check', 'check', {
+      suite: suites,
+      database,
+      ...(only.length === 0 ? {} : { only }),
+      ...(skip.length === 0 ? {} : { skip }),
+      ...(Object.keys(params).length === 0 ? {} : { params }),
+    }),
   ]);
 }
 

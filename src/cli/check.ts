@@ -1,8 +1,16 @@
 /** `check`: runs suites on a database of the plan, read-only. */
 import { BackplanError, EXIT } from '../errors.ts';
 import { checkJob } from './adhoc.ts';
-import { defineCommand, listOption, option, optionalArgument, planArgument } from './command.ts';
+import {
+  defineCommand,
+  listOption,
+  option,
+  optionalArgument,
+  planArgument,
+  repeatedOption,
+} from './command.ts';
 import { execute } from './execute.ts';
+import { parseNameValues } from './name-values.ts';
 import { byName, oneOf, openPlan, suitesFor } from './plan.ts';
 import { reportOption } from './report-files.ts';
 
@@ -19,6 +27,9 @@ export const check = defineCommand({
     }),
     suites: listOption('-s, --suite <names>', 'more suites', { completes: 'suite' }),
     report: reportOption,
+    only: listOption('--only <names>', 'only checks of these names or tags'),
+    skip: listOption('--skip <names>', 'all but the checks of these names or tags'),
+    param: repeatedOption('--param <name=value>', 'a value for a parameter of the suites'),
   },
   examples: [
     { line: 'check plans/crm.yaml', does: 'is production consistent?' },
@@ -27,9 +38,11 @@ export const check = defineCommand({
       line: 'check plans/crm.yaml --report junit=checks.xml --report markdown=checks.md',
       does: 'for a CI job',
     },
+    { line: 'check plans/crm.yaml --skip slow', does: 'without the checks that carry the tag slow' },
   ],
   exits: [EXIT.stepFailed, EXIT.checksFailed, EXIT.inconclusive, EXIT.interrupted],
-  async run({ plan: file, suite, database: name, suites: more, report }, context) {
+  async run({ plan: file, suite, database: name, suites: more, only, skip, param, report }, context) {
+    const params = parseNameValues('--param', param, 'tenants=3');
     const { plan } = await openPlan(context, file);
     const database = oneOf('database', plan.databases, name, 'Choose with --database');
     const named = [...(suite === undefined ? [] : [suite]), ...more];
@@ -41,8 +54,8 @@ export const check = defineCommand({
       });
     }
     return await execute(context, plan, {
-      job: checkJob({ database: database.name, suites }),
       reports: report,
+      job: checkJob({ database: database.name, suites, only, skip, params }),
     });
   },
 });

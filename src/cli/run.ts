@@ -1,5 +1,5 @@
 /** `run`: one job of the plan, now. */
-import { BackplanError, EXIT } from '../errors.ts';
+import { EXIT } from '../errors.ts';
 import type { Job, Plan } from '../plan/model.ts';
 import type { Backup } from '../repository/manifest.ts';
 import {
@@ -12,6 +12,7 @@ import {
 } from './command.ts';
 import { execute } from './execute.ts';
 import { locateBackup, pinned } from './locate.ts';
+import { parseNameValues } from './name-values.ts';
 import { byName, openPlan } from './plan.ts';
 import { replacementFacts } from './production.ts';
 import { confirm } from './prompt.ts';
@@ -48,7 +49,8 @@ export const run = defineCommand({
   async run({ plan: file, job: name, input, dryRun, report }, context) {
     const { plan } = await openPlan(context, file);
     const job = byName('job', plan.jobs, name);
-    const inputs = parseInputs(input);
+    // The engine knows the types.
+    const inputs = parseNameValues('--input', input, 'backup=latest-proven');
     if (dryRun) {
       const { printExplanation } = await import('./explain.ts');
       await printExplanation(context, plan, [job], inputs);
@@ -59,22 +61,6 @@ export const run = defineCommand({
     return await execute(context, plan, { job, inputs: settled?.inputs ?? inputs, reports: report });
   },
 });
-
-/** `backup=latest` → {backup: 'latest'}. The engine knows the types. @throws USAGE */
-function parseInputs(texts: readonly string[]): Record<string, string> {
-  const inputs: Record<string, string> = {};
-  for (const text of texts) {
-    const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-    if (name === undefined || value === undefined) {
-      throw new BackplanError('USAGE', `--input "${text}" is not of the form name=value`, {
-        hint: 'For example --input backup=latest-proven.',
-      });
-    }
-    if (Object.hasOwn(inputs, name)) throw new BackplanError('USAGE', `input ${name} is given twice`);
-    inputs[name] = value;
-  }
-  return inputs;
-}
 
 function replacesProduction(job: Job): boolean {
   return Object.values(job.steps).some(({ uses }) => uses === 'promote' || uses === 'rollback');

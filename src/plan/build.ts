@@ -9,8 +9,9 @@ import type {
   Schedule,
   Settings,
   Step,
+  SuiteDefinition,
 } from './model.ts';
-import type { InputDocument, JobDocument, PlanDocument, StepDocument } from './schema.ts';
+import type { InputDocument, JobDocument, PlanDocument, StepDocument, SuiteDocument } from './schema.ts';
 import type { PlanSource } from './source.ts';
 import type { CheckEntry, Structure } from './structure.ts';
 import { conditionSource } from './template.ts';
@@ -29,9 +30,7 @@ export function buildPlan(file: string, structure: Structure, source: PlanSource
     settings: buildSettings(document.settings),
     databases: mapValues(document.databases ?? {}, (database, name) => ({ name, ...database })),
     repositories: mapValues(document.repositories, (repository, name) => ({ name, ...repository })),
-    suites: mapValues(document.suites, (_list, suite) =>
-      checks.filter((check) => check.suite === suite).map((check) => buildCheck(check, source)),
-    ),
+    suites: mapValues(document.suites, (suite, name) => buildSuite(name, suite, checks, source)),
     notifiers: mapValues(document.notifiers, (notifier, name): NotifierDefinition => ({ name, ...notifier })),
     jobs: mapValues(document.jobs, (job, name) => buildJob(name, job, source)),
   };
@@ -43,6 +42,26 @@ function buildSettings(settings: PlanDocument['settings']): Settings {
     binDirectories,
     sandbox: { ...sandbox, parameters: mapValues(sandbox.parameters, String) },
     ...(scratchDirectory === undefined ? {} : { scratchDirectory }),
+  };
+}
+
+function buildSuite(
+  name: string,
+  suite: SuiteDocument,
+  checks: readonly CheckEntry[],
+  source: PlanSource,
+): SuiteDefinition {
+  const settings = Array.isArray(suite) ? {} : suite;
+  const { description, extends: bases = [], params = {}, timeout, trustIndexes } = settings ?? {};
+  const milliseconds = duration(timeout);
+  return {
+    name,
+    ...(description === undefined ? {} : { description }),
+    extends: typeof bases === 'string' ? [bases] : bases,
+    params,
+    ...(milliseconds === undefined ? {} : { timeout: milliseconds }),
+    ...(trustIndexes === undefined ? {} : { trustIndexes }),
+    checks: checks.filter((check) => check.suite === name).map((check) => buildCheck(check, source)),
   };
 }
 

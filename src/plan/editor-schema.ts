@@ -36,7 +36,7 @@ export function planSchema(vocabulary: Vocabulary): SchemaDocument {
       settings: withTemplates(settings),
       suites: {
         ...suites,
-        additionalProperties: { ...suites.additionalProperties, items: { $ref: '#/$defs/check' } },
+        additionalProperties: withChecks(suites.additionalProperties),
       },
       jobs: {
         ...jobs,
@@ -93,6 +93,19 @@ export function planSchema(vocabulary: Vocabulary): SchemaDocument {
     },
   };
   return withExamples(document) as SchemaDocument;
+}
+
+/** A suite whose list of checks is described by their kinds. */
+function withChecks(suite: JsonSchema): JsonSchema {
+  const items = { $ref: '#/$defs/check' };
+  return {
+    ...suite,
+    oneOf: (suite.oneOf ?? []).map((form) =>
+      form.type === 'array'
+        ? { ...form, items }
+        : { ...form, properties: { ...form.properties, checks: { ...form.properties?.checks, items } } },
+    ),
+  };
 }
 
 /** Every value inside may also be a template; what editors show (description, examples) stays on the outside. */

@@ -6,6 +6,7 @@ import type { JsonSchema } from '../schema.ts';
 import { acceptedTypes, accepts, expectation, type JsonType, walk } from '../schema-walk.ts';
 import type { Collector } from './diagnostic.ts';
 import { JobWorld } from './job-world.ts';
+import { sharedCheckSchema } from './schema.ts';
 import type { Path } from './source.ts';
 import type { StepEntry, Structure } from './structure.ts';
 import { conditionSource, parseTemplate } from './template.ts';
@@ -13,6 +14,7 @@ import type { ValueType, Vocabulary } from './vocabulary.ts';
 
 /** Reports everything that is wrong with the expressions of a plan. */
 export function checkExpressions(structure: Structure, vocabulary: Vocabulary, collector: Collector): void {
+  checkSuites(structure, vocabulary, collector);
   for (const [name, job] of Object.entries(structure.document.jobs)) {
     const entries = structure.steps.filter((entry) => entry.job === name);
     const world = new JobWorld(job, entries, vocabulary);
@@ -29,6 +31,24 @@ export function checkExpressions(structure: Structure, vocabulary: Vocabulary, c
           collector,
         );
       }
+    }
+  }
+}
+
+function checkSuites(structure: Structure, vocabulary: Vocabulary, collector: Collector): void {
+  const { document, checks } = structure;
+  for (const [name, suite] of Object.entries(document.suites)) {
+    const own = checks.filter((check) => check.suite === name);
+    const params = (Array.isArray(suite) ? undefined : suite?.params) ?? {};
+    const world = new JobWorld({ inputs: {}, steps: {}, onFailure: {} }, [], vocabulary, params);
+    for (const { kind, path, with: value, shared, inside } of own) {
+      walk(vocabulary.checks.get(kind)?.params, value, (place, item, at) => {
+        if (typeof item === 'string') checkText(item, [...path, ...at], place, world, undefined, collector);
+      });
+      walk(sharedCheckSchema, shared, (place, item, at) => {
+        const base = inside.includes(String(at[0])) ? path : path.slice(0, -1);
+        if (typeof item === 'string') checkText(item, [...base, ...at], place, world, undefined, collector);
+      });
     }
   }
 }

@@ -25,6 +25,8 @@ export interface Scope {
   readonly run: Readonly<Record<string, unknown>>;
   /** name. */
   readonly plan: Readonly<Record<string, unknown>>;
+  /** Parameters of a suite, for its checks. */
+  readonly params?: Readonly<Record<string, unknown>>;
   /** For conditions: how the step's needs ended. */
   readonly state: { readonly failed: boolean; readonly cancelled: boolean };
 }
@@ -73,7 +75,8 @@ function environmentFor(state: Scope['state']): Environment {
     .registerVariable('inputs', 'dyn')
     .registerVariable('steps', 'dyn')
     .registerVariable('run', 'dyn')
-    .registerVariable('plan', 'dyn');
+    .registerVariable('plan', 'dyn')
+    .registerVariable('params', 'dyn');
   return base
     .clone()
     .registerFunction('always(): bool', () => true)
@@ -183,9 +186,9 @@ function evaluateSource(
   if (source.length > MAX_LENGTH) throw failed(source.slice(0, 60), 'it is too long');
   try {
     const run = environment.parse(source);
-    for (const root of ['inputs', 'steps', 'run', 'plan'] as const) {
+    for (const root of ['inputs', 'steps', 'run', 'plan', 'params'] as const) {
       if (!context.has(root))
-        context.set(root, toCel(root === 'steps' ? withOutputs(scope.steps) : scope[root]));
+        context.set(root, toCel(root === 'steps' ? withOutputs(scope.steps) : (scope[root] ?? {})));
     }
     return fromCel(withinTime(() => run(Object.fromEntries(context))));
   } catch (error) {

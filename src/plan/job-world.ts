@@ -12,6 +12,7 @@ import {
 import { ancestorsOf, type Needs, needsOf } from './graph.ts';
 import type { InputDocument, JobDocument } from './schema.ts';
 import type { StepEntry } from './structure.ts';
+import { isTemplate } from './template.ts';
 import type { StepVocabulary, ValueType, Vocabulary } from './vocabulary.ts';
 
 const STEP_STATUSES = ['succeeded', 'failed', 'skipped', 'cancelled', 'interrupted', 'pending', 'running'];
@@ -43,14 +44,22 @@ export class JobWorld {
   readonly #needs: Readonly<Record<StepEntry['group'], Needs>>;
   readonly #ancestors = new Map<string, ReadonlySet<string>>();
   readonly #vocabulary: Vocabulary;
+  /** Set for the checks of a suite, which see nothing else. */
+  readonly #params: Readonly<Record<string, unknown>> | undefined;
   #environment: Environment | undefined;
   #functions: { readonly plain: Set<string>; readonly methods: Set<string> } | undefined;
 
-  constructor(job: JobParts, entries: readonly StepEntry[], vocabulary: Vocabulary) {
+  constructor(
+    job: JobParts,
+    entries: readonly StepEntry[],
+    vocabulary: Vocabulary,
+    params?: Readonly<Record<string, unknown>>,
+  ) {
     this.#needs = { steps: needsOf(job.steps ?? {}), onFailure: needsOf(job.onFailure) };
     this.#inputs = job.inputs;
     this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
     this.#vocabulary = vocabulary;
+    this.#params = params;
   }
 
   /**
@@ -111,10 +120,24 @@ export class JobWorld {
         return this.#checkField(reference, 0, 'field of run', Object.keys(RUN_FIELDS));
       case 'plan':
         return this.#checkField(reference, 0, 'field of plan', Object.keys(PLAN_FIELDS));
+      case 'params':
+        if (this.#params === undefined) break;
+        return this.#checkField(
+          reference,
+          0,
+          'parameter',
+          Object.keys(this.#params),
+          'Declare it under params of the suite, with its default.',
+        );
       default:
         if (this.#typed().hasVariable(root)) return [];
     }
-    const roots = entry === undefined ? ['run', 'plan'] : ['inputs', 'steps', 'run', 'plan'];
+    const roots =
+      this.#params !== undefined
+        ? ['params', 'run', 'plan']
+        : entry === undefined
+          ? ['run', 'plan']
+          : ['inputs', 'steps', 'run', 'plan'];
     const function_ = (STATUS_FUNCTIONS as readonly string[]).includes(root);
     return [
       {
@@ -276,6 +299,7 @@ export class JobWorld {
       return inputType(own(this.#inputs, first));
     if (root === 'run' && keys.length === 1) return own(RUN_FIELDS, first ?? '');
     if (root === 'plan' && keys.length === 1) return own(PLAN_FIELDS, first ?? '');
+    if (root === 'params') return keys.length === 1 ? paramType(own(this.#params, first ?? '')) : undefined;
     if (root !== 'steps' || first === undefined) return undefined;
     if (keys.length === 2 && second === 'status') return 'string';
     const entry = this.#entries.get(first);
@@ -311,6 +335,13 @@ export class JobWorld {
       .registerVariable('steps', group('Steps', steps))
       .registerVariable('run', group('Run', RUN_FIELDS))
       .registerVariable('plan', group('Plan', PLAN_FIELDS));
+    if (this.#params !== undefined) {
+      const params = Object.entries(this.#params).map(([name, value]) => {
+        const type = paramType(value);
+        return [name, type === undefined ? 'dyn' : celType(type)];
+      });
+      environment.registerVariable('params', group('Params', Object.fromEntries(params)));
+    }
     this.#environment = environment;
     return environment;
   }
@@ -333,12 +364,21 @@ function inputType(input: InputDocument | undefined): ValueType | undefined {
   return type === 'number' || type === 'boolean' ? type : 'string';
 }
 
+/** A parameter has the type of its default; what comes from the environment is text that may stand for anything. */
+function paramType(value: unknown): ValueType | undefined {
+  return typeof value === 'number' || typeof value === 'boolean'
+    ? (typeof value as 'number' | 'boolean')
+    : typeof value === 'string' && !isTemplate(value)
+      ? 'string'
+      : undefined;
+}
+
 function celType(type: ValueType): string {
   return { string: 'string', number: 'dyn', boolean: 'bool', list: 'list', map: 'map' }[type];
 }
 
 function valueType(type: string | undefined): ValueType | undefined {
-  if (/^(Steps|Step_|Outputs_|Inputs|Run$|Plan$)/.test(type ?? '')) return 'map';
+  if (/^(Steps|Step_|Outputs_|Inputs|Run$|Plan$|Params$)/.test(type ?? '')) return 'map';
   switch (type?.replace(/<.*$/, '')) {
     case 'string':
       return 'string';

@@ -15,7 +15,7 @@ export interface Plan {
   readonly settings: Settings;
   readonly databases: Readonly<Record<string, DatabaseDefinition>>;
   readonly repositories: Readonly<Record<string, RepositoryDefinition>>;
-  readonly suites: Readonly<Record<string, readonly CheckDefinition[]>>;
+  readonly suites: Readonly<Record<string, SuiteDefinition>>;
   readonly notifiers: Readonly<Record<string, NotifierDefinition>>;
   readonly jobs: Readonly<Record<string, Job>>;
 }
@@ -47,6 +47,21 @@ export interface DatabaseDefinition {
 export interface RepositoryDefinition {
   readonly name: string;
   readonly path: string;
+}
+
+/** A suite as written; `suiteChecks` (suites.ts) yields what is to be run. */
+export interface SuiteDefinition {
+  readonly name: string;
+  readonly description?: string;
+  /** Suites whose checks come first. */
+  readonly extends: readonly string[];
+  /** Parameters with their defaults; null: must be given. */
+  readonly params: Readonly<Record<string, string | number | boolean | null>>;
+  /** Milliseconds in which all of its checks must be done. */
+  readonly timeout?: number;
+  readonly trustIndexes?: boolean;
+  /** Its own. Values may hold `${{ params.… }}`. */
+  readonly checks: readonly CheckDefinition[];
 }
 
 /** One entry of a suite: exactly one kind with its parameters, plus what all checks share. */

@@ -86,6 +86,34 @@ function unknown(word: string, name: string, known: readonly string[]): Referenc
   };
 }
 
+/** Suites that extend others: they exist, and none extends itself in the end. */
+function checkSuites(document: PlanDocument, names: Names, collector: Collector): void {
+  const bases = new Map<string, string[]>();
+  for (const [name, suite] of Object.entries(document.suites)) {
+    const given = Array.isArray(suite) ? undefined : suite?.extends;
+    const list = (Array.isArray(given) ? given : [given]).filter((each) => typeof each === 'string');
+    bases.set(
+      name,
+      list.filter((each) => Object.hasOwn(document.suites, each)),
+    );
+    for (const [index, each] of list.entries()) {
+      const problem = referenceProblem('suite', each, names, []);
+      if (problem === undefined) continue;
+      const path = ['suites', name, 'extends', ...(Array.isArray(given) ? [index] : [])];
+      collector.report(path, problem.message, { hint: problem.hint });
+    }
+  }
+  for (const cycle of cycles(bases)) {
+    const [first = ''] = cycle;
+    collector.report(
+      ['suites', first, 'extends'],
+      cycle.length === 1
+        ? `suite "${first}" extends itself`
+        : `suites extend each other in a circle: ${cycle.join(' → ')}`,
+    );
+  }
+}
+
 /** Names in the settings of steps, in `notify` and in checks. */
 export function checkReferences(structure: Structure, vocabulary: Vocabulary, collector: Collector): void {
   const { document, steps, checks } = structure;
@@ -109,6 +137,7 @@ export function checkReferences(structure: Structure, vocabulary: Vocabulary, co
   }
   for (const { kind, path, with: params } of checks)
     check(vocabulary.checks.get(kind)?.params, params, path, []);
+  checkSuites(document, names, collector);
   for (const [job, { notify }] of Object.entries(document.jobs)) {
     for (const [index, name] of notify.entries()) {
       const problem = referenceProblem('notifier', name, names, []);

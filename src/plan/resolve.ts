@@ -14,7 +14,8 @@ import { formatPath } from './diagnostic.ts';
 import { settleEnvironment } from './fit.ts';
 import type { CheckDefinition, Job, Plan, Step } from './model.ts';
 import { type Origin, originOf, pathKey } from './origin.ts';
-import type { Path, Span } from './source.ts';
+import { at, type Path, type Span } from './source.ts';
+import { suiteClosure } from './suites.ts';
 import { formatTemplate, hasExpression, type Part, parseTemplate } from './template.ts';
 
 export interface ResolveOptions {
@@ -82,16 +83,24 @@ class Resolver {
     done.add('plan');
     if (job === undefined) return base;
     const suites = { ...base.suites };
-    for (const [name, checks] of Object.entries(base.suites)) {
-      if (done.has(`suite ${name}`) || !usesSuite(job, name)) continue;
+    const used = suiteClosure(
+      base.suites,
+      Object.keys(base.suites).filter((name) => usesSuite(job, name)),
+    );
+    for (const name of used) {
+      const suite = base.suites[name];
+      if (suite === undefined || done.has(`suite ${name}`)) continue;
       done.add(`suite ${name}`);
-      suites[name] = await Promise.all(
-        checks.map(async (check, index) => {
-          const path = ['suites', name, index];
-          const shared = check.shared === undefined ? {} : { shared: await this.#record(check.shared, path) };
-          return { ...check, with: await this.#params(check, [...path, check.kind]), ...shared };
-        }),
-      );
+      const listed = Array.isArray(at(this.#origin?.source.value, ['suites', name]));
+      const place = listed ? ['suites', name] : ['suites', name, 'checks'];
+      const checks = suite.checks.map(async (check, index) => {
+        const path = [...place, index];
+        const shared =
+          check.shared === undefined ? {} : { shared: await this.#record(check.shared, path, true) };
+        return { ...check, with: await this.#params(check, [...path, check.kind]), ...shared };
+      });
+      const params = await this.#record(suite.params, ['suites', name, 'params']);
+      suites[name] = { ...suite, params, checks: await Promise.all(checks) };
     }
     const resolved = done.has(`job ${job.name}`) ? job : await this.#job(job);
     done.add(`job ${job.name}`);
@@ -143,9 +152,9 @@ class Resolver {
   async #params(check: CheckDefinition, path: Path): Promise<unknown> {
     const schema = this.#origin?.vocabulary.checks.get(check.kind)?.params;
     const missing = this.#missing.length;
-    const value = settleEnvironment(schema, check.with, await this.#value(check.with, path));
+    const value = settleEnvironment(schema, check.with, await this.#value(check.with, path, true));
     if (schema !== undefined && this.#missing.length === missing) {
-      const validate = await compileSchema(schema);
+      const validate = await compileSchema(schema, { exempt: hasExpression });
       for (const problem of validate(structuredClone(value))) {
         this.#unfit.push(`${formatPath([...path, ...problem.path])}: ${problem.message}`);
       }

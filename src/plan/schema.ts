@@ -414,6 +414,60 @@ const thresholdSchema = {
   'x-expected': 'a count such as 5, or a percentage such as "0.1%"',
 } as const satisfies JsonSchema;
 
+const suiteChecks = {
+  type: 'array',
+  description: 'Checks: one map with the kind as its key for each.',
+  examples: [[{ tables: ['User'] }]],
+  minItems: 1,
+  items: { type: 'object', additionalProperties: true },
+} as const satisfies JsonSchema;
+
+const suiteSchema = {
+  description: 'A list of checks, or a map with checks and what holds for all of them.',
+  examples: [[{ tables: ['User'] }]],
+  'x-expected': 'a list of checks, or a map such as { checks: […], timeout: 20m }',
+  oneOf: [
+    suiteChecks,
+    {
+      type: 'object',
+      description: 'Checks and what holds for all of them.',
+      additionalProperties: false,
+      properties: {
+        description: { type: 'string', description: 'For people.', examples: ['what must hold everywhere'] },
+        extends: {
+          description: 'Suites whose checks are run as well, before its own.',
+          examples: ['basics', ['basics', 'billing']],
+          'x-expected': 'the name of a suite, or a list of names',
+          oneOf: [
+            { type: 'string', 'x-ref': 'suite' },
+            { type: 'array', items: { type: 'string', 'x-ref': 'suite' }, minItems: 1, uniqueItems: true },
+          ],
+        },
+        params: {
+          type: 'object',
+          description:
+            'Values that its checks read as ${{ params.NAME }}, with their defaults; null has none and must be given where the suite is run. What it says of a parameter of a suite that it extends wins.',
+          examples: [{ tenants: 1, country: 'DE' }],
+          propertyNames: identifier,
+          additionalProperties: { type: ['string', 'number', 'boolean', 'null'] },
+        },
+        timeout: {
+          ...durationSchema,
+          description: 'All its checks must be done after this time; those that are not are errored.',
+          examples: ['20m'],
+        },
+        trustIndexes: {
+          type: 'boolean',
+          description:
+            'false: tables are read without their indexes, so that a damaged index cannot answer for itself. Default: true, unless a collation is not the one that the indexes were made with.',
+          examples: [false],
+        },
+        checks: suiteChecks,
+      },
+    },
+  ],
+} as const satisfies JsonSchema;
+
 /** Keys that every check knows, beside the kind or inside its map. */
 export const sharedCheckSchema = {
   type: 'object',
@@ -510,17 +564,11 @@ export const planDocumentSchema = {
     },
     suites: {
       type: 'object',
-      description: 'Lists of checks by name.',
+      description: 'Suites of checks by name.',
       examples: [{ basics: [{ tables: ['User'] }, { rowCount: { table: 'User', min: 1 } }] }],
       default: {},
       propertyNames: name,
-      additionalProperties: {
-        type: 'array',
-        description: 'Checks: one map with the kind as its key for each.',
-        examples: [[{ tables: ['User'] }]],
-        minItems: 1,
-        items: { type: 'object', additionalProperties: true },
-      },
+      additionalProperties: suiteSchema,
     },
     notifiers: {
       type: 'object',
@@ -549,3 +597,4 @@ export type PlanDocument = Infer<typeof planDocumentSchema>;
 export type JobDocument = Infer<typeof jobSchema>;
 export type StepDocument = Infer<typeof stepSchema>;
 export type InputDocument = Infer<typeof inputSchema>;
+export type SuiteDocument = Infer<typeof suiteSchema>;

@@ -36,6 +36,8 @@ export interface CheckEntry {
   readonly kind: string;
   readonly with: unknown;
   readonly shared: Readonly<Record<string, unknown>>;
+  /** The shared keys that stand inside the map of the kind. */
+  readonly inside: readonly string[];
 }
 
 export interface Structure {
@@ -178,11 +180,19 @@ async function checkSuites(
   collector: Collector,
 ): Promise<CheckEntry[]> {
   const entries: CheckEntry[] = [];
-  for (const [suite, list] of Object.entries(document.suites)) {
+  for (const [suite, value] of Object.entries(document.suites)) {
+    const list = Array.isArray(value) ? value : value?.checks;
+    const base = Array.isArray(value) ? ['suites', suite] : ['suites', suite, 'checks'];
+    if (list === undefined && isRecord(value) && value.extends === undefined) {
+      collector.report(['suites', suite], 'the suite has no checks', {
+        at: 'key',
+        hint: 'Give it checks, or extends with the names of other suites.',
+      });
+    }
     if (!Array.isArray(list)) continue;
     for (const [index, entry] of list.entries()) {
       if (!isRecord(entry)) continue;
-      const path = ['suites', suite, index];
+      const path = [...base, index];
       const kind = kindOf(entry, path, vocabulary, collector);
       if (kind === undefined) continue;
       const check = await checkEntry(entry, kind, path, vocabulary, source, collector);
@@ -242,7 +252,7 @@ async function checkEntry(
   vocabulary: Vocabulary,
   source: PlanSource,
   collector: Collector,
-): Promise<{ with: unknown; shared: Record<string, unknown> }> {
+): Promise<{ with: unknown; shared: Record<string, unknown>; inside: string[] }> {
   const schema: JsonSchema = vocabulary.checks.get(kind)?.params ?? {};
   const beside = Object.fromEntries(Object.entries(entry).filter(([key]) => SHARED.includes(key)));
   const written = entry[kind];
@@ -281,7 +291,7 @@ async function checkEntry(
     [inside, [...path, kind]],
   ] as const) {
     if (Object.keys(shared).length === 0) continue;
-    const validateShared = await compileSchema(sharedCheckSchema);
+    const validateShared = await compileSchema(sharedCheckSchema, { exempt: hasExpression });
     for (const problem of validateShared(shared)) reportProblem(problem, base, source, collector);
   }
   const validate = await compileSchema(schema, { exempt: isLater });
@@ -292,5 +302,5 @@ async function checkEntry(
     const told = shared === '' ? problem : { ...problem, message: `unknown key${shared}`, hint: undefined };
     reportProblem(told, [...path, kind], source, collector);
   }
-  return { with: params, shared: { ...beside, ...inside } };
+  return { with: params, shared: { ...beside, ...inside }, inside: Object.keys(inside) };
 }

@@ -7,7 +7,7 @@ import { parseTemplate } from './template.ts';
 /** What a text value may hold. */
 type Allowed = 'nothing' | 'environment' | 'expression' | 'both' | 'anything';
 
-const STEP_HINT = "Expressions work in a step's `with` and `if`.";
+const STEP_HINT = "Expressions work in a step's `with` and `if`, and in checks.";
 const PLACES_HINT =
   "The environment is read in databases, repositories, settings, notifiers, suites, in a step's `with` and in an input's default.";
 
@@ -58,8 +58,13 @@ function allowedAt(path: Path): Allowed {
     case 'databases':
     case 'repositories':
     case 'settings':
-    case 'suites':
       return 'environment';
+    case 'suites':
+      return path[2] === 'checks' || typeof path[2] === 'number'
+        ? 'both'
+        : path[2] === 'description'
+          ? 'anything'
+          : 'environment';
     case 'notifiers':
       return path[2] === 'webhook' ? 'environment' : 'nothing';
     case 'description':

@@ -1,9 +1,11 @@
 /** `check`: runs suites on a database and, where asked, holds it against the fingerprint of its backup. */
-import type { CheckResult } from '../checks/check-kind.ts';
+import { backupFacts } from '../checks/backup-facts.ts';
+import type { BackupFacts, CheckResult } from '../checks/check-kind.ts';
 import { COMPARE_NAME, type FingerprintResults, fingerprintResults } from '../checks/fingerprint-results.ts';
 import type { CheckReport } from '../checks/report-schema.ts';
 import { concludeReport, runSuite, type SuiteReport } from '../checks/suite.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
+import { suiteChecks } from '../plan/suites.ts';
 import { readInventory } from '../repository/inventory.ts';
 import type { Backup, Proof } from '../repository/manifest.ts';
 import { durationSchema, type Infer, type JsonSchema, tableNameSchema } from '../schema.ts';
@@ -63,6 +65,24 @@ const withSchema = {
       items: { type: 'string', minLength: 1 },
       description: 'Names of checks whose failure is only a warning here.',
       examples: [['rows of SLOAlert ≥ 1']],
+    },
+    only: {
+      type: 'array',
+      items: { type: 'string', minLength: 1 },
+      description: 'Run only the checks of these names or tags.',
+      examples: [['quick']],
+    },
+    skip: {
+      type: 'array',
+      items: { type: 'string', minLength: 1 },
+      description: 'Leave out the checks of these names or tags.',
+      examples: [['slow']],
+    },
+    params: {
+      type: 'object',
+      description: 'Values for the parameters of the suites.',
+      additionalProperties: { type: ['string', 'number', 'boolean', 'null'] },
+      examples: [{ tenants: 3 }],
     },
     timeout: {
       ...durationSchema,
@@ -154,18 +174,18 @@ async function settle<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
 }
 
 async function runSuites(
-  { suite, timeout, jobs, tolerate }: Params,
+  { suite, timeout, jobs, tolerate, only, skip, params }: Params,
   target: DatabaseTarget,
   context: StepContext,
   signal: AbortSignal,
 ): Promise<SuiteReport> {
-  const definitions = suiteNames(suite).flatMap((name) => {
-    const found = Object.hasOwn(context.plan.suites, name) ? context.plan.suites[name] : undefined;
-    if (found !== undefined) return found;
-    throw new BackplanError('INPUT_INVALID', `there is no suite "${name}"`, {
-      hint: `The plan has ${Object.keys(context.plan.suites).join(', ') || 'none'}.`,
-    });
+  const { run } = context;
+  const definitions = await suiteChecks(context.plan, suiteNames(suite), {
+    kinds: context.checkKinds,
+    ...(params === undefined ? {} : { params }),
+    run: { id: run.id, job: run.job, plan: context.plan.name, startedAt: run.startedAt.toISOString() },
   });
+  const backup = await restoredFrom(target, context);
   return await runSuite({
     connection: target.connection,
     definitions,
@@ -175,11 +195,31 @@ async function runSuites(
     jobs,
     timeoutMs: parseDuration(timeout),
     tolerate: tolerate ?? [],
+    only: only ?? [],
+    skip: skip ?? [],
+    ...(backup === undefined ? {} : { backup }),
+    onDistrust: (reason) =>
+      context.log.warn(`indexes are not trusted, so tables are read without them: ${reason}`),
     onProgress: (progress, result) => {
       context.progress(progress);
       tell(result, context);
     },
   });
+}
+
+/** What checks may know of the backup that a database was restored from; nothing where it cannot be read. */
+async function restoredFrom(target: DatabaseTarget, context: StepContext): Promise<BackupFacts | undefined> {
+  const origin = target.restoredFrom?.backup;
+  if (origin === undefined) return undefined;
+  try {
+    return backupFacts((await (await context.repository(origin.repository)).find(origin.id)).manifest);
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    context.log.warn(
+      `backup ${origin.repository}:${origin.id} cannot be read, so no check can be held against it: ${toBackplanError(error).message}`,
+    );
+    return undefined;
+  }
 }
 
 async function compare(
@@ -291,7 +331,7 @@ async function prove(
       kind: 'checked',
       passed: suite.verdict !== 'rejected',
       suite: suiteNames(params.suite).join(', '),
-      summary: suite.summary,
+      summary: `${suite.summary}${suite.leftOut === 0 ? '' : ` (${suite.leftOut} left out)`}`,
     });
   }
   const { backup, comparison } = compared;

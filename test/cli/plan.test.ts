@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { byName, oneOf, repositoryFor, suitesFor } from '../../src/cli/plan.ts';
 import type { Job, Plan, Step } from '../../src/plan/model.ts';
+import { suitesOf } from '../helpers/context.ts';
 
 function step(name: string, uses: string, settings: Record<string, unknown>): Step {
   return { name, uses, with: settings, needs: [], continueOnError: false };
@@ -30,7 +31,7 @@ function plan(change: {
     settings: { binDirectories: [], sandbox: { parameters: {} } },
     databases: Object.fromEntries(databases.map((name) => [name, { name, url: 'postgresql://x/y' }])),
     repositories: Object.fromEntries(repositories.map((name) => [name, { name, path: name }])),
-    suites: Object.fromEntries(suites.map((name) => [name, []])),
+    suites: suitesOf(Object.fromEntries(suites.map((name) => [name, []]))),
     notifiers: {},
     jobs: Object.fromEntries(jobs.map((each) => [each.name, each])),
   };

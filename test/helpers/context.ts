@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import type { Plan } from '../../src/plan/model.ts';
+import type { CheckDefinition, Plan, SuiteDefinition } from '../../src/plan/model.ts';
 import { parseConnection } from '../../src/postgres/connection.ts';
 import { openRepository } from '../../src/repository/open.ts';
 import type { Repository } from '../../src/repository/repository.ts';
@@ -143,4 +143,13 @@ export function makeContext(options: TestContextOptions): TestContext {
     if (options.repositoryFolder === undefined) rmSync(folder, { recursive: true, force: true });
   });
   return context;
+}
+
+/** Suites of a plan that are lists of checks and nothing more. */
+export function suitesOf(
+  lists: Readonly<Record<string, readonly CheckDefinition[]>>,
+): Record<string, SuiteDefinition> {
+  return Object.fromEntries(
+    Object.entries(lists).map(([name, checks]) => [name, { name, extends: [], params: {}, checks }]),
+  );
 }

@@ -60,7 +60,7 @@ beforeAll(async () => {
   text = readFileSync(join(folder, 'plan.yaml'), 'utf8');
   const { plan, diagnostics } = await parsePlan('plan.yaml', text, createApp().vocabulary);
   expect(diagnostics).toEqual([]);
-  checks = JSON.parse(JSON.stringify(plan?.suites.consistency ?? []));
+  checks = JSON.parse(JSON.stringify(plan?.suites.consistency?.checks ?? []));
 });
 
 const of = (kind: string) =>

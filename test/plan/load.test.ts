@@ -80,20 +80,25 @@ jobs:
       databases: { crm: { name: 'crm', url: '${DATABASE_URL}', schemaVersion: { sql: 'select 1' } } },
       repositories: { local: { name: 'local', path: '${BACKUP_DIR:-./backups}' } },
       suites: {
-        basics: [
-          { kind: 'tables', with: ['User', 'Role'], position: { line: 13, column: 7 } },
-          {
-            kind: 'rowCount',
-            with: { table: 'User', min: 1 },
-            shared: { severity: 'warn', timeout: '5s', sample: 3 },
-          },
-          { kind: 'unique', with: { table: 'User', columns: ['id'], name: 'user_id' } },
-          { kind: 'sql', with: { query: 'select 1', expect: 'empty' }, shared: { name: 'a name' } },
-        ],
+        basics: {
+          name: 'basics',
+          extends: [],
+          params: {},
+          checks: [
+            { kind: 'tables', with: ['User', 'Role'], position: { line: 13, column: 7 } },
+            {
+              kind: 'rowCount',
+              with: { table: 'User', min: 1 },
+              shared: { severity: 'warn', timeout: '5s', sample: 3 },
+            },
+            { kind: 'unique', with: { table: 'User', columns: ['id'], name: 'user_id' } },
+            { kind: 'sql', with: { query: 'select 1', expect: 'empty' }, shared: { name: 'a name' } },
+          ],
+        },
       },
       notifiers: { ops: { name: 'ops', webhook: '${OPS_WEBHOOK}', on: ['failure', 'recovered'] } },
     });
-    expect(plan.suites.basics?.[2]).not.toHaveProperty('shared');
+    expect(plan.suites.basics?.checks[2]).not.toHaveProperty('shared');
     expect(plan.jobs.nightly).toMatchObject({
       name: 'nightly',
       schedule: { cron: '0 2 * * *', overlap: 'skip' },

@@ -7,6 +7,7 @@ import { evaluate } from '../../src/plan/expressions.ts';
 import { parsePlan } from '../../src/plan/load.ts';
 import type { Job, Plan } from '../../src/plan/model.ts';
 import { resolveEnvironment } from '../../src/plan/resolve.ts';
+import { suiteChecks } from '../../src/plan/suites.ts';
 import { Masker } from '../../src/secret.ts';
 import { vocabulary } from './vocabulary.ts';
 
@@ -91,7 +92,7 @@ describe('resolveEnvironment', () => {
     expect(Object.isFrozen(plan.databases.crm)).toBe(true);
     // Other jobs and suites are not asked for.
     expect(plan.jobs.other?.steps.dump?.with.label).toBe('${OTHER_JOB}');
-    expect(plan.suites.unused?.[0]?.with).toEqual({ table: '${NEVER_SET}' });
+    expect(plan.suites.unused?.checks[0]?.with).toEqual({ table: '${NEVER_SET}' });
   });
 
   it('tells the masker what is secret, and leaves hosts readable', async () => {
@@ -131,8 +132,8 @@ jobs: { j: { steps: { a: { uses: command, with: { run: "\${MY_TOKEN} \${URL} \${
     expect(evaluate(nightly.steps.dump?.with.label, scope)).toBe('l1 in ${{ kept }} ${KEPT}');
     expect(nightly.inputs.label?.default).toBe('l1');
     expect(nightly.onFailure.tell?.with).toEqual({ run: 'echo failed', token: 'hook-token-1' });
-    expect(plan.suites.used?.[0]?.with).toEqual({ table: 'User' });
-    expect(plan.suites.unused?.[0]?.with).toEqual({ table: '${NEVER_SET}' });
+    expect(plan.suites.used?.checks[0]?.with).toEqual({ table: 'User' });
+    expect(plan.suites.unused?.checks[0]?.with).toEqual({ table: '${NEVER_SET}' });
   });
 
   it('never reads a value as a template or an expression', async () => {
@@ -154,7 +155,8 @@ jobs: { j: { steps: { a: { uses: command, with: { run: "\${MY_TOKEN} \${URL} \${
     const nightly = job(plan, 'nightly');
     expect(evaluate(nightly.steps.dump?.with.label, scope)).toBe(`${evil} in \${{ kept }} \${KEPT}`);
     expect(evaluate(nightly.inputs.label?.default, scope)).toBe(evil);
-    expect(plan.suites.used?.[0]?.with).toEqual({ table: evil });
+    const [used] = await suiteChecks(plan, ['used'], { kinds: new Map() });
+    expect(used?.with).toEqual({ table: evil });
     expect(plan.notifiers.ops?.webhook).toBe(`https://hooks.example/${evil}`);
     expect(plan.repositories.local?.path).toBe('/srv/${{ x }}');
     // A second time changes nothing: what is resolved is not looked at again.
@@ -176,7 +178,7 @@ jobs:
 `);
     const env = { T: '12', MIN: '3', V: '7', N: 'false' };
     const plan = await resolveEnvironment(source, env, new Masker(), { job: job(source, 'j') });
-    expect(plan.suites.s?.map((check) => check.with)).toEqual([
+    expect(plan.suites.s?.checks.map((check) => check.with)).toEqual([
       { table: '12', min: 3 },
       { table: 'a', column: 'b', values: ['7'], nullable: false },
     ]);

@@ -25,7 +25,7 @@ const database = createDatabase('crm', sample);
 function run(name: string, suites: readonly string[]) {
   return runSuite({
     connection: parseConnection(sharedUrl(name)),
-    definitions: suites.flatMap((suite) => plan.suites[suite] ?? []),
+    definitions: suites.flatMap((suite) => plan.suites[suite]?.checks ?? []),
     kinds,
     signal: new AbortController().signal,
   });

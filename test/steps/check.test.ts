@@ -6,14 +6,13 @@ import { describe, expect, inject, it } from 'vitest';
 import { checkKinds } from '../../src/checks/index.ts';
 import { type CheckReport, checkReportSchema } from '../../src/checks/report-schema.ts';
 import { BackplanError } from '../../src/errors.ts';
-import type { CheckDefinition } from '../../src/plan/model.ts';
 import { parseConnection } from '../../src/postgres/connection.ts';
 import { PROOFS_FOLDER } from '../../src/repository/layout.ts';
 import { isProven, newestProof } from '../../src/repository/manifest.ts';
 import { backup } from '../../src/steps/backup.ts';
 import { check } from '../../src/steps/check.ts';
 import type { DatabaseTarget } from '../../src/steps/step-kind.ts';
-import { makeContext } from '../helpers/context.ts';
+import { makeContext, suitesOf } from '../helpers/context.ts';
 import { createDatabase, sharedUrl, sql, temporaryFolder } from '../helpers/database.ts';
 
 const source = createDatabase(
@@ -24,7 +23,7 @@ const source = createDatabase(
    INSERT INTO "Session" SELECT n, 's' FROM generate_series(1, 5) n;`,
 );
 
-const suites: Record<string, CheckDefinition[]> = {
+const suites = suitesOf({
   good: [
     { kind: 'tables', with: ['User', 'Session'] },
     { kind: 'rowCount', with: { table: 'User', min: 1 } },
@@ -38,7 +37,7 @@ const suites: Record<string, CheckDefinition[]> = {
     { kind: 'tables', with: ['User'] },
     { kind: 'rowCount', with: { table: 'User', max: 10 }, shared: { severity: 'warn' } },
   ],
-};
+});
 
 const defaults = { compareFingerprint: false, timeout: '5m', jobs: 2 };
 
@@ -178,7 +177,10 @@ describe('suites', () => {
 
   it('stops when the step is cancelled', async () => {
     const { run, context } = await world();
-    context.plan.suites.slow = [{ kind: 'sql', with: { query: 'select pg_sleep(60)' } }];
+    Object.assign(
+      context.plan.suites,
+      suitesOf({ slow: [{ kind: 'sql', with: { query: 'select pg_sleep(60)' } }] }),
+    );
     const running = run({ suite: 'slow', compareFingerprint: true });
     setTimeout(() => context.abort(new BackplanError('CANCELLED', 'stop')), 200);
     expect(await error(running)).toMatchObject({ code: 'CANCELLED', message: 'stop' });
@@ -279,7 +281,7 @@ describe('compareFingerprint', () => {
     const { run, copy, target, context } = await world();
     sql(copy, 'DROP TABLE "Session"');
     context.addDatabase({ ...target, restoredFrom: { backup: target.restoredFrom?.backup, whole: false } });
-    context.plan.suites.user = [{ kind: 'tables', with: ['User'] }];
+    Object.assign(context.plan.suites, suitesOf({ user: [{ kind: 'tables', with: ['User'] }] }));
     const outputs = await run({ suite: 'user', compareFingerprint: true });
     expect(outputs).toMatchObject({ verdict: 'verified', summary: '2/3 passed, 1 skipped' });
     delete context.plan.suites.user;
