@@ -175,11 +175,11 @@ function promotionSteps(request: PromoteRequest, staging: string, after: string)
 export function checkJob(request: {
   readonly database: string;
   readonly suites: readonly string[];
-  readonly only: readonly string[];
-  readonly skip: readonly string[];
-  readonly params: Readonly<Record<string, string>>;
+  readonly only?: readonly string[];
+  readonly skip?: readonly string[];
+  readonly params?: Readonly<Record<string, string>>;
 }): Job {
-  const { database, suites, only, skip, params } = request;
+  const { database, suites, only = [], skip = [], params = {} } = request;
   return job('check', `checks of ${database}`, [
     step('check', 'check', {
       suite: suites,

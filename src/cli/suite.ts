@@ -51,7 +51,7 @@ export const suite = defineCommand({
     const { out } = context;
     const { plan, source } = await openPlan(context, values.plan);
     const name = suiteName(plan, values.suite, values.database);
-    const definitions = plan.suites[name] ?? [];
+    const definitions = plan.suites[name]?.checks ?? [];
     if (!values.refresh) {
       if (values.apply || values.removeLost || values.exitCode) {
         throw new BackplanError('USAGE', '--apply, --remove-lost and --exit-code need --refresh');
@@ -153,6 +153,7 @@ async function compare(
     { parseConnection },
     { inspectSchema },
     { compareSuite },
+    { suiteChecks },
   ] = await Promise.all([
     import('../plan/resolve.ts'),
     import('../secret.ts'),
@@ -160,6 +161,7 @@ async function compare(
     import('../postgres/connection.ts'),
     import('../init/live-schema.ts'),
     import('../init/compare-suite.ts'),
+    import('../plan/suites.ts'),
   ]);
   const resolved = await resolveEnvironment(plan, process.env, new Masker(), {
     job: checkJob({ database, suites: [name] }),
@@ -170,7 +172,13 @@ async function compare(
     settings: { search_path: '', statement_timeout: '60s', lock_timeout: '5s' },
   });
   const schema = await inspectSchema(client, schemas.length === 0 ? {} : { schemas });
-  return compareSuite(resolved.suites[name] ?? [], schema);
+  const checks = await suiteChecks(resolved, [name], { kinds: (await context.app()).vocabulary.checks });
+  // Those of suites that it extends come first; they are looked after there, but what they check is checked.
+  const own = resolved.suites[name]?.checks.length ?? 0;
+  const inherited = compareSuite(checks.slice(0, checks.length - own), schema);
+  const open = new Set(inherited.missing.map(({ subject }) => subject));
+  const difference = compareSuite(checks.slice(checks.length - own), schema);
+  return { ...difference, missing: difference.missing.filter(({ subject }) => open.has(subject)) };
 }
 
 /** How a check is called in reports. */

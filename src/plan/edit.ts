@@ -65,7 +65,8 @@ class Editor {
     for (const line of this.#lines) this.#starts.push((this.#starts.at(-1) ?? 0) + line.length + 1);
     this.#suite = suite;
     this.#document = parseDocument(text, { version: '1.2', merge: true, uniqueKeys: false });
-    const list = this.#document.getIn(['suites', suite], true);
+    const written = this.#document.getIn(['suites', suite], true);
+    const list = isMap(written) ? written.get('checks', true) : written;
     if (!isSeq(list)) throw this.#impossible('is not written as a list of its own');
     if (list.flow === true) throw this.#impossible('is written in brackets');
     this.#list = list as YAMLSeq;
