@@ -1,6 +1,5 @@
 /** `backups`: what exists, and what was shown of each. Leads with the newest proven backup of every database. */
-import type { BackplanError } from '../errors.ts';
-import { EXIT, toBackplanError } from '../errors.ts';
+import { EXIT } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
 import {
   type Backup,
@@ -8,27 +7,22 @@ import {
   isWhole,
   newestProof,
   PROOF_KINDS,
+  type Proof,
   type ProofKind,
   storedSize,
 } from '../repository/manifest.ts';
-import type { BrokenBackup } from '../repository/repository.ts';
 import { formatAge, formatBytes, formatDuration, formatInstant } from '../units.ts';
-import { type CommandContext, defineCommand, option, planArgument } from './command.ts';
+import { defineCommand, option, planArgument } from './command.ts';
 import type { Paint } from './output.ts';
 import { byName, openPlan } from './plan.ts';
+import { type Listing, readBackups } from './read-backups.ts';
 import { type Column, table } from './table.ts';
-
-interface Listing {
-  readonly backups: readonly Backup[];
-  readonly broken: readonly (BrokenBackup & { readonly repository: string })[];
-  readonly unreachable: readonly { readonly repository: string; readonly error: BackplanError }[];
-}
 
 export const backups = defineCommand({
   name: 'backups',
   summary: 'list backups with size, age, duration and proof',
   description:
-    'Proof says what was shown of a backup: verified (every byte read back against its checksum), restored, checked (a suite passed on the restored copy), identical (the copy has the fingerprint of the source). ✓ shown, ✗ failed, · not tried yet. The newest backup that is proven comes first: it is the one to trust.',
+    'Proof says what was shown of a backup: verified (every byte read back against its checksum), restored, checked (a suite passed on the restored copy), identical (the copy has the fingerprint of the source). ✓ 3h: shown three hours ago, ✗ failed, · not tried yet. The newest backup that is proven comes first: it is the one to trust.',
   group: 'Runs',
   arguments: { plan: planArgument },
   options: {
@@ -47,7 +41,7 @@ export const backups = defineCommand({
       repository === undefined
         ? Object.keys(plan.repositories)
         : [byName('repository', plan.repositories, repository).name];
-    const listing = await read(context, plan, names, database);
+    const listing = await readBackups(context, plan, names, database);
     const now = new Date();
     const databases = database === undefined ? databasesOf(plan, listing.backups) : [database];
     context.out.document(toJson(plan, listing, databases, now));
@@ -59,29 +53,6 @@ export const backups = defineCommand({
     return listing.unreachable.length > 0 ? EXIT.stepFailed : EXIT.success;
   },
 });
-
-async function read(
-  context: CommandContext,
-  plan: Plan,
-  names: readonly string[],
-  database: string | undefined,
-): Promise<Listing> {
-  const app = await context.app();
-  const found: Backup[] = [];
-  const broken: (BrokenBackup & { repository: string })[] = [];
-  const unreachable: { repository: string; error: BackplanError }[] = [];
-  for (const name of names) {
-    try {
-      const repository = await app.repository(plan, name);
-      found.push(...(await repository.backups(database)));
-      broken.push(...(await repository.broken()).map((each) => ({ ...each, repository: name })));
-    } catch (error) {
-      unreachable.push({ repository: name, error: toBackplanError(error) });
-    }
-  }
-  found.sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
-  return { backups: found, broken, unreachable };
-}
 
 /** Those of the plan, then those that only the repositories know any more. */
 function databasesOf(plan: Plan, found: readonly Backup[]): string[] {
@@ -219,7 +190,7 @@ function columns(found: readonly Backup[], now: Date, paint: Paint): Column<Back
     { title: 'TOOK', align: 'right', value: ({ manifest }) => formatDuration(manifest.durationMs) },
     ...PROOF_KINDS.map((kind) => ({
       title: kind.toUpperCase(),
-      value: (backup: Backup) => mark(newestProof(backup, kind)?.passed, paint),
+      value: (backup: Backup) => mark(newestProof(backup, kind), now, paint),
     })),
     { title: 'LABEL', value: ({ manifest }) => manifest.label ?? '' },
     { title: 'NOTE', value: (backup) => (isWhole(backup) ? '' : `partial: ${selected(backup)}`) },
@@ -233,7 +204,9 @@ function selected({ manifest }: Backup): string {
     .join('; ');
 }
 
-function mark(passed: boolean | undefined, paint: Paint): string {
-  if (passed === undefined) return paint('dim', '·');
-  return passed ? paint('green', '✓') : paint(['bold', 'red'], '✗');
+/** `✓ 3h`: shown, three hours ago. */
+function mark(proof: Proof | undefined, now: Date, paint: Paint): string {
+  if (proof === undefined) return paint('dim', '·');
+  const symbol = proof.passed ? paint('green', '✓') : paint(['bold', 'red'], '✗');
+  return `${symbol} ${formatAge(new Date(proof.at), now)}`;
 }

@@ -10,6 +10,7 @@ export const commands = {
   explain: async () => (await import('./explain.ts')).explain,
   run: async () => (await import('./run.ts')).run,
   suite: async () => (await import('./suite.ts')).suite,
+  status: async () => (await import('./status.ts')).status,
   backups: async () => (await import('./backups.ts')).backups,
   runs: async () => (await import('./runs.ts')).runs,
   backup: async () => (await import('./backup.ts')).backup,

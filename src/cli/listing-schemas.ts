@@ -9,6 +9,7 @@ import { errorSchema } from './listings/error.ts';
 import { explanationSchema } from './listings/explanation.ts';
 import { initSchema } from './listings/init.ts';
 import { runsSchema } from './listings/runs.ts';
+import { statusSchema } from './listings/status.ts';
 import { suiteSchema } from './listings/suite.ts';
 import { validationSchema } from './listings/validation.ts';
 
@@ -17,6 +18,7 @@ export const schemas = {
   error: errorSchema,
   validation: validationSchema,
   explanation: explanationSchema,
+  status: statusSchema,
   backups: backupsSchema,
   runs: runsSchema,
   doctor: doctorSchema,

@@ -42,6 +42,10 @@ export interface DatabaseDefinition {
   readonly maintenanceDatabase?: string;
   /** A preset's name or the query that yields the schema version. */
   readonly schemaVersion?: string | { readonly sql: string };
+  /** How old the newest proven backup may be, as a duration. */
+  readonly rpo?: string;
+  /** How long its rehearsal may have taken. */
+  readonly rto?: string;
 }
 
 export interface RepositoryDefinition {

@@ -62,6 +62,18 @@ export const databaseSchema = {
         'Database from which others are created and renamed. Default: postgres, or template1 where there is none.',
       examples: ['defaultdb'],
     },
+    rpo: {
+      ...durationSchema,
+      description:
+        'Recovery point objective: how old the newest proven backup may be. `backplan status` fails when it is older.',
+      examples: ['26h'],
+    },
+    rto: {
+      ...durationSchema,
+      description:
+        'Recovery time objective: how long a restore may take, as measured by the newest rehearsal. `backplan status` fails when it took longer.',
+      examples: ['1h'],
+    },
     schemaVersion: {
       description:
         "Where a backup's schema version comes from: the table of a migration tool, or a query of your own.",
