@@ -2,7 +2,17 @@ import { identifier } from '../postgres/client.ts';
 import type { Column } from '../postgres/columns.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
 import { attempt } from './attempt.ts';
+import { absence, conclude, existenceTitle, existsSchema, withoutTable } from './catalog-check.ts';
 import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
+import {
+  ACTIONS,
+  type Action,
+  constraintTroubles,
+  type ForeignKey,
+  loadForeignKeys,
+  resolveHint,
+  samePairs,
+} from './foreign-key-facts.ts';
 import {
   findColumns,
   findTable,
@@ -15,20 +25,7 @@ import {
 import { logicalScan, orphanFinding, referencesSchema, referenceText, referenceTitle } from './orphans.ts';
 import { countOrphans, type ReferenceScan } from './reference-scan.ts';
 
-interface ForeignKey extends Record<string, unknown> {
-  oid: number;
-  name: string;
-  columns: string[];
-  parent_oid: number;
-  parent_schema: string;
-  parent_name: string;
-  parent_columns: string[];
-  operators: string[];
-  validated: boolean;
-  enforced: boolean;
-  match: string;
-  definition: string;
-}
+const ACTION_NAMES = Object.keys(ACTIONS) as readonly Action[];
 
 /**
  * `foreignKey: {table, columns, references}`: the constraint exists, is validated, its triggers fire, and no row
@@ -58,23 +55,35 @@ export const foreignKey = defineCheck({
         description: 'How the constraint is called. For readers: a differing name is noted, not failed.',
         examples: ['UserTenantLicense_userId_fkey'],
       },
+      onDelete: { enum: ACTION_NAMES, description: 'What deleting a parent must do.' },
+      onUpdate: { enum: ACTION_NAMES, description: 'What changing the key of a parent must do.' },
+      deferrable: { type: 'boolean', description: 'Whether it may be put off to the commit.' },
+      validated: { type: 'boolean', description: 'false: it may be NOT VALID. Default true.' },
+      data: {
+        type: 'boolean',
+        description:
+          'false: the rows are not read; then disabled triggers are still found, orphans are not. Default true.',
+      },
+      exists: { ...existsSchema, description: 'false: no foreign key may lead from these columns to those.' },
     },
     examples: [
       { table: 'UserTenantLicense', columns: ['userId'], references: { table: 'User', columns: ['id'] } },
     ],
   },
-  title: ({ table, columns, references }) => `foreignKey ${referenceTitle(table, columns, references)}`,
-  async run(client, { table, columns, references, name }, { sample }) {
+  title: ({ table, columns, references, exists }) =>
+    existenceTitle(`foreignKey ${referenceTitle(table, columns, references)}`, exists),
+  async run(client, wanted, { sample }) {
+    const { table, columns, references, name, exists } = wanted;
     const child = await findTable(client, table);
-    if (isMissing(child)) return { outcome: 'failed', ...child, count: 1 };
+    if (isMissing(child)) return withoutTable(child, exists);
     const parent = await findTable(client, references.table);
-    if (isMissing(parent)) return { outcome: 'failed', ...parent, count: 1 };
+    if (isMissing(parent)) return withoutTable(parent, exists);
     for (const [side, names] of [
       [child, columns],
       [parent, references.columns],
     ] as const) {
       const found = await findColumns(client, side, names);
-      if (isMissing(found)) return { outcome: 'failed', ...found, count: 1 };
+      if (isMissing(found)) return withoutTable(found, exists);
     }
     const scan = await logicalScan(client, child, columns, parent, references.columns, 'simple');
     const reference = referenceText(columns, parent, references.columns);
@@ -82,75 +91,36 @@ export const foreignKey = defineCheck({
     const key = keys.find(
       (each) => each.parent_oid === parent.oid && samePairs(each, columns, references.columns),
     );
-    if (key === undefined) return await absent(client, child, parent, keys, scan, reference, name, sample);
-    const real = await constraintScan(client, key, child, parent);
-    const found = await countOrphans(client, real);
-    const trouble = await constraintTrouble(client, key);
-    const called = `foreign key ${identifier(key.name)}`;
-    if (found.rows + found.partial > 0) {
-      const finding = await orphanFinding(
-        client,
-        real,
-        found,
-        reference,
-        sample,
-        trouble === undefined ? '' : `${called} ${trouble.message}; `,
+    if (exists === false) {
+      return absence(
+        `a foreign key ${reference} of ${showName(child)}`,
+        key !== undefined,
+        key === undefined ? undefined : `ALTER TABLE ${child.sql} DROP CONSTRAINT ${identifier(key.name)};`,
       );
-      return { ...finding, hint: resolveHint(key, child) };
     }
-    if (trouble !== undefined) {
-      return {
-        outcome: 'failed',
-        message: `${called} ${trouble.message}`,
-        hint: trouble.hint(child),
-        count: 1,
-      };
+    if (key === undefined) return await absent(client, child, parent, keys, scan, reference, name, sample);
+    const called = `foreign key ${identifier(key.name)}`;
+    const troubles = await constraintTroubles(client, key, child, wanted);
+    const told = troubles.map(({ message }) => message).join('; ');
+    if (wanted.data !== false) {
+      const real = await constraintScan(client, key, child, parent);
+      const found = await countOrphans(client, real);
+      if (found.rows + found.partial > 0) {
+        const before = troubles.length === 0 ? '' : `${called} ${told}; `;
+        const finding = await orphanFinding(client, real, found, reference, sample, before);
+        return { ...finding, hint: resolveHint(key, child) };
+      }
     }
+    if (troubles.length > 0) return conclude(troubles, '', `${called} `);
     const note = name === undefined || name === key.name ? '' : `; the plan calls it ${identifier(name)}`;
-    return { outcome: 'passed', message: `${called} validated, enforced, no orphans: ${reference}${note}` };
+    const state = [
+      key.validated ? 'validated' : 'not validated',
+      'enforced',
+      wanted.data === false ? 'its rows not read' : 'no orphans',
+    ];
+    return { outcome: 'passed', message: `${called} ${state.join(', ')}: ${reference}${note}` };
   },
 });
-
-// Source: https://www.postgresql.org/docs/current/catalog-pg-constraint.html
-const FOREIGN_KEYS = `
-SELECT con.oid, con.conname AS name, con.confrelid AS parent_oid,
-  pn.nspname AS parent_schema, p.relname AS parent_name,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.conkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.confkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS parent_columns,
-  ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname)
-    FROM pg_catalog.unnest(con.conpfeqop) WITH ORDINALITY AS k(oid, position)
-    JOIN pg_catalog.pg_operator o ON o.oid = k.oid
-    JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace ORDER BY k.position) AS operators,
-  con.convalidated AS validated,
-  coalesce((pg_catalog.to_jsonb(con) ->> 'conenforced')::pg_catalog.bool, true) AS enforced,
-  con.confmatchtype AS match, pg_catalog.pg_get_constraintdef(con.oid) AS definition
-FROM pg_catalog.pg_constraint con
-JOIN pg_catalog.pg_class p ON p.oid = con.confrelid
-JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
-WHERE con.contype = 'f' AND con.conrelid = $1::pg_catalog.oid
-  -- Not the copies that a key to a partitioned table keeps for each of that table's partitions.
-  AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_constraint up
-    WHERE up.oid = con.conparentid AND up.conrelid = con.conrelid
-  )
-ORDER BY con.conname`;
-
-async function loadForeignKeys(client: CheckClient, child: Relation): Promise<ForeignKey[]> {
-  return await client.query<ForeignKey>(FOREIGN_KEYS, [child.oid]);
-}
-
-/** The same pairs, in whatever order the constraint lists them. */
-function samePairs(key: ForeignKey, columns: readonly string[], parentColumns: readonly string[]): boolean {
-  return (
-    key.columns.length === columns.length &&
-    columns.every((column, index) => {
-      const position = key.columns.indexOf(column);
-      return position >= 0 && key.parent_columns[position] === parentColumns[index];
-    })
-  );
-}
 
 async function constraintScan(
   client: CheckClient,
@@ -166,61 +136,6 @@ async function constraintScan(
     match: key.match === 'f' ? 'full' : 'simple',
     operators: key.operators,
   };
-}
-
-interface Trouble {
-  readonly message: string;
-  hint(child: Relation): string;
-}
-
-async function constraintTrouble(client: CheckClient, key: ForeignKey): Promise<Trouble | undefined> {
-  const validate = (child: Relation) =>
-    `ALTER TABLE ${child.sql} VALIDATE CONSTRAINT ${identifier(key.name)};`;
-  if (!key.enforced) {
-    return {
-      message: 'is NOT ENFORCED',
-      hint: (child) => `ALTER TABLE ${child.sql} ALTER CONSTRAINT ${identifier(key.name)} ENFORCED;`,
-    };
-  }
-  const disabled = await client.query<{ table: string; triggers: string }>(DISABLED_TRIGGERS, [key.oid]);
-  if (disabled.length > 0) {
-    return {
-      message: `is not enforced: its triggers are disabled on ${disabled.map((row) => row.table).join(', ')}`,
-      hint: (child) =>
-        `Enabling them again does not look at the rows that came in meanwhile. Re-create it: ${recreate(key, child)}`,
-    };
-  }
-  return key.validated
-    ? undefined
-    : { message: 'is NOT VALID: older rows were never checked', hint: validate };
-}
-
-// Triggers of the constraint and of its copies on partitions, on both tables; O fires always, A even in replicas.
-const DISABLED_TRIGGERS = `
-WITH RECURSIVE tree AS (
-  SELECT $1::pg_catalog.oid AS oid
-  UNION ALL
-  SELECT con.oid FROM tree JOIN pg_catalog.pg_constraint con ON con.conparentid = tree.oid
-)
-SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, pg_catalog.count(*) AS triggers
-FROM tree
-JOIN pg_catalog.pg_trigger t ON t.tgconstraint = tree.oid
-JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE t.tgenabled NOT IN ('O', 'A')
-GROUP BY 1 ORDER BY 1`;
-
-function recreate(key: ForeignKey, child: Relation): string {
-  const definition = key.definition.replace(/ NOT VALID$/, '');
-  return (
-    `ALTER TABLE ${child.sql} DROP CONSTRAINT ${identifier(key.name)}, ` +
-    `ADD CONSTRAINT ${identifier(key.name)} ${definition} NOT VALID; ` +
-    `ALTER TABLE ${child.sql} VALIDATE CONSTRAINT ${identifier(key.name)};`
-  );
-}
-
-function resolveHint(key: ForeignKey, child: Relation): string {
-  return `Bring the missing rows back or remove the orphans, then re-check every row: ${recreate(key, child)}`;
 }
 
 async function absent(

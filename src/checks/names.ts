@@ -90,18 +90,49 @@ export async function findTables(
   client: Queryable,
   texts: readonly string[],
 ): Promise<readonly (Relation | Missing)[]> {
-  const unknown = [...new Set(texts)].filter((text) => caches.get(client)?.has(`table ${text}`) !== true);
-  if (unknown.length > 1) {
-    const names = unknown.map((text) => parseName(text).name);
-    const rows = await client.query<Candidate>(BY_NAMES, [names, TABLE_KINDS]);
-    for (const text of unknown) {
-      const relation = only(rows, parseName(text));
-      if (relation !== undefined) void cached(client, `table ${text}`, async () => relation);
-    }
-  }
+  const keys = new Map(texts.map((text) => [`table ${text}`, parseName(text)]));
+  await prefetch(client, keys, TABLE_KINDS);
   const found: (Relation | Missing)[] = [];
   for (const text of texts) found.push(await findTable(client, text));
   return found;
+}
+
+/** findIndex for many names. @throws as it does */
+export async function findIndexes(
+  client: Queryable,
+  wanted: readonly { readonly name: string; readonly schema?: string }[],
+): Promise<readonly (Relation | Missing)[]> {
+  const keys = new Map(
+    wanted.map(({ name, schema }) => [indexKey(name, schema), withSchema(parseName(name), schema)]),
+  );
+  await prefetch(client, keys, INDEX_KINDS);
+  const found: (Relation | Missing)[] = [];
+  for (const { name, schema } of wanted) found.push(await findIndex(client, name, schema));
+  return found;
+}
+
+/** Looks up what is not known yet with one query; what is missing or ambiguous is left to a closer look. */
+async function prefetch(
+  client: Queryable,
+  keys: ReadonlyMap<string, ObjectName>,
+  kinds: readonly string[],
+): Promise<void> {
+  const unknown = [...keys].filter(([key]) => caches.get(client)?.has(key) !== true);
+  if (unknown.length < 2) return;
+  const rows = await client.query<Candidate>(BY_NAMES, [unknown.map(([, { name }]) => name), kinds]);
+  for (const [key, name] of unknown) {
+    const relation = only(rows, name);
+    if (relation !== undefined) void cached(client, key, async () => relation);
+  }
+}
+
+function indexKey(text: string, schema: string | undefined): string {
+  return `index ${schema ?? ''} ${text}`;
+}
+
+/** The schema in the name itself comes first. */
+function withSchema(name: ObjectName, schema: string | undefined): ObjectName {
+  return schema === undefined ? name : { schema, ...name };
 }
 
 /** The one that `find` would choose; undefined where there is none or it needs a closer look. */
@@ -119,10 +150,8 @@ function only(rows: readonly Candidate[], wanted: ObjectName): Relation | undefi
 
 /** The same for an index; `schema` narrows a name that has none. */
 export function findIndex(client: Queryable, text: string, schema?: string): Promise<Relation | Missing> {
-  const name = parseName(text);
-  return cached(client, `index ${schema ?? ''} ${text}`, () =>
-    find(client, { ...(schema === undefined ? {} : { schema }), ...name }, 'index', INDEX_KINDS),
-  );
+  const name = withSchema(parseName(text), schema);
+  return cached(client, indexKey(text, schema), () => find(client, name, 'index', INDEX_KINDS));
 }
 
 /** For checks that cannot look at all without it. @throws INPUT_INVALID */

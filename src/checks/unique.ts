@@ -1,10 +1,25 @@
 import { identifier } from '../postgres/client.ts';
 import { findDuplicates } from '../postgres/duplicates.ts';
-import { isSubset, loadUniqueIndexes, sameSet, type UniqueIndex } from '../postgres/unique-indexes.ts';
+import {
+  isSubset,
+  loadAllUniqueIndexes,
+  loadUniqueIndexes,
+  sameSet,
+  type UniqueIndex,
+} from '../postgres/unique-indexes.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
 import { attempt } from './attempt.ts';
-import { defineCheck, type Finding } from './check-kind.ts';
-import { findColumns, findTable, isMissing, type Relation, showColumns, showName } from './names.ts';
+import { absence, existenceTitle, existsSchema, withoutTable } from './catalog-check.ts';
+import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
+import {
+  findColumns,
+  findTables,
+  isMissing,
+  type Missing,
+  type Relation,
+  showColumns,
+  showName,
+} from './names.ts';
 
 /**
  * `unique: {table, columns}`: a valid unique constraint or index guards these columns, whatever it is called (Prisma
@@ -34,33 +49,90 @@ export const unique = defineCheck({
           'How the constraint is called. For readers: what guards the columns passes under any name, and a differing name is noted.',
         examples: ['tenantId_licenseType'],
       },
+      exists: { ...existsSchema, description: 'false: nothing may make exactly these columns unique.' },
     },
     examples: [
       { table: 'TenantLicense', columns: ['tenantId', 'licenseType'], name: 'tenantId_licenseType' },
     ],
   },
-  title: ({ table, columns }) => `unique ${table} (${columns.join(', ')})`,
-  async run(client, { table: name, columns, name: wantedName }, { sample }) {
-    const table = await findTable(client, name);
-    if (isMissing(table)) return { outcome: 'failed', ...table, count: 1 };
-    const found = await findColumns(client, table, columns);
-    if (isMissing(found)) return { outcome: 'failed', ...found, count: 1 };
+  title: ({ table, columns, exists }) => existenceTitle(`unique ${table} (${columns.join(', ')})`, exists),
+  async run(client, params, { sample }) {
+    const [table] = await findTables(client, [params.table]);
+    if (table === undefined) throw new Error('no table was looked for');
+    if (isMissing(table)) return withoutTable(table, params.exists);
     const indexes = await loadUniqueIndexes(client, table.oid);
-    const whole = indexes.filter((index) => index.predicate === undefined && !index.expressions);
-    const guards = whole.filter((index) => index.valid && isSubset(index.columns, columns));
-    // One on exactly these columns first, and among those the one of the wanted name.
-    const guard =
-      guards.find((index) => index.name === wantedName && sameSet(index.columns, columns)) ??
-      guards.find((index) => sameSet(index.columns, columns)) ??
-      guards[0];
-    if (guard !== undefined) return { outcome: 'passed', message: describeGuard(guard, columns, wantedName) };
+    const finding = await fromCatalog(client, table, params, indexes);
+    if (finding !== undefined) return finding;
+    const { columns, name } = params;
     const near = indexes.find((index) => sameSet(index.columns, columns));
     const duplicates = await attempt(client, () =>
       findDuplicates(client, table.sql, columns, { limit: Math.max(1, sample), nullsNotDistinct: false }),
     );
-    return missing(table, columns, near, wantedName, duplicates, sample);
+    return missing(table, columns, near, name, duplicates, sample);
+  },
+  async runAll(client, all) {
+    const tables = await findTables(
+      client,
+      all.map(({ table }) => table),
+    );
+    const indexes = await loadAllUniqueIndexes(
+      client,
+      tables.flatMap((table) => (isMissing(table) ? [] : [table.oid])),
+    );
+    const findings: Finding[] = [];
+    for (const [position, params] of all.entries()) {
+      const table = tables[position] as (typeof tables)[number];
+      const own = isMissing(table) ? [] : (indexes.get(table.oid) ?? []);
+      const finding = await fromCatalog(client, table, params, own);
+      // Reading rows needs a timeout of its own.
+      if (finding === undefined) throw new Error('the rows must be looked at');
+      findings.push(finding);
+    }
+    return findings;
   },
 });
+
+interface Params {
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly name?: string | undefined;
+  readonly exists?: boolean | undefined;
+}
+
+/** What the catalog alone says; undefined where nothing guards the columns. */
+async function fromCatalog(
+  client: CheckClient,
+  table: Relation | Missing,
+  { columns, name: wantedName, exists }: Params,
+  indexes: readonly UniqueIndex[],
+): Promise<Finding | undefined> {
+  if (isMissing(table)) return withoutTable(table, exists);
+  const found = await findColumns(client, table, columns);
+  if (isMissing(found)) return withoutTable(found, exists);
+  const whole = indexes.filter((index) => index.predicate === undefined && !index.expressions);
+  const guards = whole.filter((index) => index.valid && isSubset(index.columns, columns));
+  // One on exactly these columns first, and among those the one of the wanted name.
+  const guard =
+    guards.find((index) => index.name === wantedName && sameSet(index.columns, columns)) ??
+    guards.find((index) => sameSet(index.columns, columns)) ??
+    guards[0];
+  if (exists === false) {
+    const exact = guard !== undefined && sameSet(guard.columns, columns) ? guard : undefined;
+    return absence(
+      `what makes ${showName(table)} (${showColumns(columns)}) unique`,
+      exact !== undefined,
+      exact === undefined ? undefined : dropOf(table, exact),
+    );
+  }
+  if (guard !== undefined) return { outcome: 'passed', message: describeGuard(guard, columns, wantedName) };
+  return undefined;
+}
+
+function dropOf(table: Relation, guard: UniqueIndex): string {
+  return guard.constraint === undefined
+    ? `DROP INDEX CONCURRENTLY ${identifier(guard.schema)}.${identifier(guard.name)};`
+    : `ALTER TABLE ${table.sql} DROP CONSTRAINT ${identifier(guard.constraint.name)};`;
+}
 
 function describeGuard(guard: UniqueIndex, columns: readonly string[], wantedName?: string): string {
   const what = guard.primary

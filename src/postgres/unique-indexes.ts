@@ -23,6 +23,7 @@ export interface UniqueIndex {
 }
 
 interface Row extends Record<string, unknown> {
+  table: number;
   oid: number;
   name: string;
   schema: string;
@@ -43,7 +44,7 @@ interface Row extends Record<string, unknown> {
 // Matched on pg_index, not on pg_constraint. to_jsonb reads columns that older servers do not have as null.
 // Source: https://www.postgresql.org/docs/current/catalog-pg-index.html
 const UNIQUE_INDEXES = `
-SELECT i.indexrelid AS oid, c.relname AS name, n.nspname AS schema,
+SELECT i.indrelid AS table, i.indexrelid AS oid, c.relname AS name, n.nspname AS schema,
   ARRAY(
     SELECT a.attname::text
     FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, position)
@@ -65,12 +66,27 @@ JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_constraint con
   ON con.conindid = i.indexrelid AND con.conrelid = i.indrelid AND con.contype IN ('p', 'u')
-WHERE i.indrelid = $1::pg_catalog.oid AND i.indisunique
+WHERE i.indrelid = ANY ($1::pg_catalog.oid[]) AND i.indisunique
 ORDER BY c.relname`;
 
 export async function loadUniqueIndexes(client: Queryable, table: number): Promise<UniqueIndex[]> {
-  const rows = await client.query<Row>(UNIQUE_INDEXES, [table]);
-  return rows.map((row) => ({
+  return (await loadAllUniqueIndexes(client, [table])).get(table) ?? [];
+}
+
+/** The same for several tables with one query. */
+export async function loadAllUniqueIndexes(
+  client: Queryable,
+  tables: readonly number[],
+): Promise<Map<number, UniqueIndex[]>> {
+  const indexes = new Map<number, UniqueIndex[]>(tables.map((oid) => [oid, []]));
+  for (const row of await client.query<Row>(UNIQUE_INDEXES, [tables])) {
+    indexes.get(row.table)?.push(toUniqueIndex(row));
+  }
+  return indexes;
+}
+
+function toUniqueIndex(row: Row): UniqueIndex {
+  return {
     oid: row.oid,
     name: row.name,
     schema: row.schema,
@@ -92,7 +108,7 @@ export async function loadUniqueIndexes(client: Queryable, table: number): Promi
           },
         }),
     definition: row.definition,
-  }));
+  };
 }
 
 /** The same columns in any order. */
