@@ -13,7 +13,6 @@ import { loadPlan } from './plan/load.ts';
 import type { Job, Plan } from './plan/model.ts';
 import { resolveEnvironment } from './plan/resolve.ts';
 import { type Connection, parseConnection } from './postgres/connection.ts';
-import { parseMarker } from './postgres/marker.ts';
 import { removeSandbox } from './postgres/sandbox.ts';
 import { connectMaintenance } from './postgres/swap.ts';
 import { closeReporters, listenersOf } from './report/index.ts';
@@ -28,8 +27,8 @@ import { type RecoveryReport, type Removers, recover } from './runs/recovery.ts'
 import { lockFile, newRunId } from './runs/run-id.ts';
 import { type Journal, openJournal } from './runs/store.ts';
 import { Masker } from './secret.ts';
-import { dropDatabase } from './steps/drop.ts';
 import { stepKinds } from './steps/index.ts';
+import { dropRestored } from './steps/restored-database.ts';
 import type { Resource, StepKind } from './steps/step-kind.ts';
 import { openStorage } from './storage/index.ts';
 import type { Storage } from './storage/storage.ts';
@@ -168,7 +167,7 @@ async function settleOwned(run: string, status: RunStatus, plan: Plan, journal: 
       continue;
     }
     try {
-      await remove(removersFor(plan), thing);
+      await remove(removersFor(plan), thing, run);
       journal.release(id);
     } catch {
       // Still in the journal: the next start tries again and says what is in the way.
@@ -176,8 +175,12 @@ async function settleOwned(run: string, status: RunStatus, plan: Plan, journal: 
   }
 }
 
-function remove(removers: Removers, thing: Parameters<Removers[keyof Removers]>[0]): Promise<void> {
-  return (removers[thing.kind] as (thing: unknown) => Promise<void>)(thing);
+function remove(
+  removers: Removers,
+  thing: Parameters<Removers[keyof Removers]>[0],
+  run: string,
+): Promise<void> {
+  return (removers[thing.kind] as (thing: unknown, run: string) => Promise<void>)(thing, run);
 }
 
 /** Database locks are about the database itself, whatever the plan calls it. */
@@ -271,7 +274,14 @@ async function recoverRuns(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<RecoveryReport> {
   let resolved: Promise<Plan> | undefined;
-  const removers = removersFor(() => {
+  const removers = removersFor((run) => {
+    // Another plan may call another server's database the same.
+    const { plan: name, planFile } = journal.getRun(run);
+    if (name !== plan.name) {
+      throw new BackplanError('DATABASE_MISSING', `it was made by a run of the plan ${name}`, {
+        hint: `That plan knows its server: start any command with ${planFile}.`,
+      });
+    }
     const current = resolved ?? resolveEnvironment(plan, env, new Masker());
     resolved = current;
     return current;
@@ -280,12 +290,12 @@ async function recoverRuns(
 }
 
 /** What removes each kind of thing that a run can leave behind. The plan is resolved only when a url is needed. */
-function removersFor(source: Plan | (() => Promise<Plan>)): Removers {
+function removersFor(source: Plan | ((run: string) => Promise<Plan>)): Removers {
   return {
     folder: async ({ path }) => await rm(path, { recursive: true, force: true }),
     sandbox: async (thing) => await removeSandbox(thing),
-    stagingDatabase: async ({ database, name }) => {
-      const plan = typeof source === 'function' ? await source() : source;
+    stagingDatabase: async ({ database, name }, run) => {
+      const plan = typeof source === 'function' ? await source(run) : source;
       const definition = plan.databases[database];
       if (definition === undefined) {
         throw new BackplanError('DATABASE_MISSING', `${plan.file} declares no database "${database}"`, {
@@ -299,16 +309,7 @@ function removersFor(source: Plan | (() => Promise<Plan>)): Removers {
           applicationName: 'backplan recovery',
         },
       );
-      const row = await client.first<{ comment: string | null }>(
-        "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
-        [name],
-      );
-      // No row: it was never made, or it was promoted. A mark of another kind: it is not a staging database any more.
-      // A database without a mark was cut between CREATE and COMMENT; its name holds the run, so it is ours.
-      if (row === undefined) return;
-      const marker = parseMarker(row.comment);
-      if (row.comment !== null && (marker === undefined || !('stagingFor' in marker))) return;
-      await dropDatabase(client, name);
+      await dropRestored(client, name, run);
     },
   };
 }

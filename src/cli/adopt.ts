@@ -52,7 +52,7 @@ export const adopt = defineStep({
       kind: 'staging',
       database,
       connection: withDatabase(server, name),
-      restoredFrom: origin(found.marker.backup),
+      restoredFrom: origin(found.marker.backup, found.marker.whole !== false),
       // Between then and now anybody may have written to it: its checks prove the copy, not the backup.
       modified: true,
     });
@@ -60,10 +60,10 @@ export const adopt = defineStep({
   },
 });
 
-function origin(backup: string | null): RestoredFrom {
+function origin(backup: string | null, whole: boolean): RestoredFrom {
   const [, repository, id] = /^([^:]+):(.+)$/.exec(backup ?? '') ?? [];
   return {
-    whole: true,
+    whole,
     ...(repository === undefined || id === undefined ? {} : { backup: { repository, id } }),
   };
 }

@@ -1,4 +1,4 @@
-/** Makes a database like the one that was backed up: from template0, with its encoding and its locale. */
+/** Makes a database like the one that was backed up, from template0 with its encoding and its locale; and drops one. */
 import { BackplanError } from '../errors.ts';
 import type { DatabaseLocale } from './catalog.ts';
 import { type Client, identifier, literal, sqlState } from './client.ts';
@@ -16,6 +16,11 @@ export async function createDatabase(client: Client, name: string, locale: Wante
   } catch (error) {
     throw creationError(error, name, locale);
   }
+}
+
+/** DROP DATABASE … WITH (FORCE): sessions on it are ended. */
+export async function dropDatabase(client: Client, name: string): Promise<void> {
+  await client.query(`DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`);
 }
 
 /** Source: https://www.postgresql.org/docs/current/sql-createdatabase.html; providers: ICU from 15, builtin from 17. */

@@ -5,16 +5,26 @@
 import { compactInstant } from '../units.ts';
 import type { Client } from './client.ts';
 
-/** What a marked database is. `comment` is the database's own comment, put back when it becomes production again. */
+/**
+ * What a marked database is. `name` is the one that backplan gave it: a database that a person renamed (a previous one
+ * back into production, by hand) is not what its mark says any more. `comment` is the database's own comment, put
+ * back when it becomes production again.
+ */
 export type Marker =
+  /** A restore is filling it, or was cut off: nobody's to use, and its run's to remove. */
+  | { readonly filling: string; readonly run: string; readonly name?: string }
   | {
       readonly stagingFor: string;
       readonly run: string;
+      readonly name?: string;
       readonly backup: string | null;
+      /** False where parts of the database were left out on purpose. */
+      readonly whole?: boolean;
       readonly comment?: string | null;
     }
   | {
       readonly previousOf: string;
+      readonly name?: string;
       readonly run: string;
       /** ISO instant of the swap. */
       readonly at: string;
@@ -38,12 +48,30 @@ export function parseMarker(comment: string | null | undefined): Marker | undefi
   try {
     const value: unknown = JSON.parse(comment.slice(PREFIX.length));
     if (typeof value !== 'object' || value === null) return undefined;
-    const { stagingFor, previousOf, run } = value as Record<string, unknown>;
+    const { filling, stagingFor, previousOf, run } = value as Record<string, unknown>;
     if (typeof run !== 'string') return undefined;
-    return typeof stagingFor === 'string' || typeof previousOf === 'string' ? (value as Marker) : undefined;
+    return [filling, stagingFor, previousOf].some((each) => typeof each === 'string')
+      ? (value as Marker)
+      : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The mark of a database, unless a person has renamed the database since. */
+export function markOf(name: string, comment: string | null | undefined): Marker | undefined {
+  const marker = parseMarker(comment);
+  if (marker === undefined) return undefined;
+  const replaced =
+    'stagingFor' in marker ? marker.stagingFor : 'previousOf' in marker ? marker.previousOf : '';
+  return name === (marker.name ?? name) && name !== replaced ? marker : undefined;
+}
+
+/** The comment that a database has of its own: under a mark, the one that the mark keeps. */
+export function ownComment(comment: string | null | undefined): string | null {
+  const marker = parseMarker(comment);
+  if (marker === undefined) return comment ?? null;
+  return ('comment' in marker ? marker.comment : undefined) ?? null;
 }
 
 export interface MarkedDatabase {
@@ -55,12 +83,25 @@ export interface MarkedDatabase {
 export async function markedDatabases(client: Client): Promise<MarkedDatabase[]> {
   const rows = await client.query<{ name: string; comment: string | null }>(
     `SELECT d.datname AS name, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment
-       FROM pg_catalog.pg_database d WHERE NOT d.datistemplate ORDER BY d.datname`,
+       FROM pg_catalog.pg_database d ORDER BY d.datname`,
   );
   return rows.flatMap(({ name, comment }) => {
-    const marker = parseMarker(comment);
+    const marker = markOf(name, comment);
     return marker === undefined ? [] : [{ name, marker }];
   });
+}
+
+/** The mark of one database, and whether there is such a database at all. */
+export async function readMark(
+  client: Client,
+  name: string,
+): Promise<{ readonly exists: boolean; readonly commented: boolean; readonly marker?: Marker | undefined }> {
+  const row = await client.first<{ comment: string | null }>(
+    "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
+    [name],
+  );
+  if (row === undefined) return { exists: false, commented: false };
+  return { exists: true, commented: row.comment !== null, marker: markOf(name, row.comment) };
 }
 
 /** `crm` and `_previous_20261124T052358Z` → a name within 63 bytes; the end is what must survive. */

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BackplanError } from '../errors.ts';
 import { type Client, connect, identifier, literal, sqlState } from './client.ts';
 import { type Connection, withDatabase } from './connection.ts';
-import { formatMarker, type Marker } from './marker.ts';
+import { formatMarker, type Marker, ownComment } from './marker.ts';
 
 export interface SwapOptions {
   /** Any connection to the server; its database is replaced by a maintenance database. */
@@ -101,13 +101,16 @@ export async function swapDatabases(options: SwapOptions): Promise<SwapResult> {
 
   const deadline = performance.now() + options.timeoutMs;
   for (;;) {
+    let committing = false;
     try {
-      const ended = await attemptSwap(swapper, sweeper, options, exists);
+      const ended = await attemptSwap(swapper, sweeper, options, exists, () => {
+        committing = true;
+      });
       return { previous: exists ? options.previous.name : undefined, ended };
     } catch (error) {
       await swapper.query('ROLLBACK').catch(() => {});
-      if (error instanceof BackplanError && error.code === 'CONNECTION_FAILED') {
-        const outcome = await outcomeAfterLostConnection(options, exists);
+      if (committing) {
+        const outcome = await outcomeOfCommit(options, exists);
         if (outcome !== undefined) return outcome;
       }
       // 55006 object_in_use: a session did not end within the server's five seconds.
@@ -124,6 +127,7 @@ async function attemptSwap(
   sweeper: Client,
   options: SwapOptions,
   exists: boolean,
+  onCommit: () => void,
 ): Promise<number> {
   const { production, replacement, previous } = options;
   let ended = 0;
@@ -133,26 +137,28 @@ async function attemptSwap(
   }
   ended += await renameUnderFire(swapper, sweeper, replacement, production);
   await options.carryOver?.(swapper, { production, previous: exists ? previous.name : undefined });
-  const comments = exists ? await commentsOf(swapper, previous.name) : undefined;
+  const old = exists ? ownComment(await commentOf(swapper, previous.name)) : null;
   const own =
-    options.comment === undefined ? ((exists ? comments : options.fallbackComment) ?? null) : options.comment;
+    options.comment === undefined ? ((exists ? old : options.fallbackComment) ?? null) : options.comment;
   await swapper.query(
     `COMMENT ON DATABASE ${identifier(production)} IS ${own === null ? 'NULL' : literal(own)}`,
   );
   if (exists) {
-    const marker = formatMarker({ ...previous.marker, comment: comments ?? null });
+    await carryTemplateFlag(swapper, previous.name, production);
+    const marker = formatMarker({ ...previous.marker, name: previous.name, comment: old });
     await swapper.query(`COMMENT ON DATABASE ${identifier(previous.name)} IS ${literal(marker)}`);
   }
   options.signal.throwIfAborted();
+  onCommit();
   await swapper.query('COMMIT');
   return ended;
 }
 
 /**
- * A connection that breaks at COMMIT leaves open whether it happened; only the server knows. Returns the result
- * when the swap went through, undefined when production is as it was.
+ * A connection that breaks at COMMIT, or is cut there because the run is cancelled, leaves open whether it happened;
+ * only the server knows. Returns the result when the swap went through, undefined when production is as it was.
  */
-async function outcomeAfterLostConnection(
+async function outcomeOfCommit(
   options: SwapOptions,
   exists: boolean,
 ): Promise<SwapResult | undefined> {
@@ -162,6 +168,8 @@ async function outcomeAfterLostConnection(
       applicationName: options.applicationName,
       avoid: [production, replacement],
     });
+    // The old session holds this lock until it has ended, one way or the other.
+    await client.query(`SELECT pg_catalog.pg_advisory_lock(${LOCK_KEY})`, [production]);
     const gone = !(await databaseExists(client, replacement));
     return gone ? { previous: exists ? previous.name : undefined, ended: 0 } : undefined;
   } catch {
@@ -186,8 +194,9 @@ async function renameUnderFire(swapper: Client, sweeper: Client, from: string, t
     }
   })();
   const [renamed, swept] = await Promise.allSettled([rename, sweep]);
-  if (renamed.status === 'rejected') throw renamed.reason;
+  // Sessions that may not be ended are why the rename fails, and trying again would only keep clients waiting.
   if (swept.status === 'rejected') throw swept.reason;
+  if (renamed.status === 'rejected') throw renamed.reason;
   return ended;
 }
 
@@ -195,8 +204,10 @@ async function endSessions(client: Client, database: string): Promise<number> {
   try {
     const rows = await client.query<{ ended: boolean }>(
       `SELECT pg_catalog.pg_terminate_backend(pid) AS ended FROM pg_catalog.pg_stat_activity
-        WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()`,
-      [database],
+        WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()
+          AND (usesysid IS NOT NULL OR coalesce(backend_type, $2) <> $2)`,
+      // They give way to the rename by themselves, and only few roles may end (or even recognise) them.
+      [database, 'autovacuum worker'],
     );
     return rows.filter((row) => row.ended).length;
   } catch (error) {
@@ -214,10 +225,12 @@ async function endSessions(client: Client, database: string): Promise<number> {
   }
 }
 
+const LOCK_KEY = "pg_catalog.hashtextextended('backplan:swap:' || $1, 0)";
+
 /** One swap at a time per database, whoever runs it and from wherever. Held until the connection closes. */
 async function lockSwap(client: Client, production: string): Promise<void> {
   const row = await client.first<{ locked: boolean }>(
-    "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('backplan:swap:' || $1, 0)) AS locked",
+    `SELECT pg_catalog.pg_try_advisory_lock(${LOCK_KEY}) AS locked`,
     [production],
   );
   if (row?.locked !== true) {
@@ -232,7 +245,8 @@ async function refuseBlockers(client: Client, database: string): Promise<void> {
   const row = await client.first<{ prepared: string; slots: string; subscriptions: string }>(
     `SELECT (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE database = $1) AS prepared,
             (SELECT coalesce(string_agg(slot_name, ', '), '') FROM pg_catalog.pg_replication_slots WHERE database = $1) AS slots,
-            (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND backend_type LIKE 'logical replication%') AS subscriptions`,
+            (SELECT coalesce(string_agg(subname, ', '), '') FROM pg_catalog.pg_subscription s
+               JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1) AS subscriptions`,
     [database],
   );
   if (row === undefined) return;
@@ -250,9 +264,9 @@ async function refuseBlockers(client: Client, database: string): Promise<void> {
       hint: 'Slots stay with the old database: subscribers would silently stop getting changes. Drop the slots (pg_drop_replication_slot) and set replication up again after the swap.',
     });
   }
-  if (Number(row.subscriptions) > 0) {
-    throw new BackplanError('PROMOTE_REFUSED', `"${database}" has active logical replication workers`, {
-      hint: 'Disable the subscriptions first (ALTER SUBSCRIPTION … DISABLE) and create them in the new database afterwards.',
+  if (row.subscriptions !== '') {
+    throw new BackplanError('PROMOTE_REFUSED', `"${database}" has subscriptions: ${row.subscriptions}`, {
+      hint: 'They stay with the old database: the new one would silently get no changes. Drop them first (DROP SUBSCRIPTION) and create them in the new database afterwards.',
     });
   }
 }
@@ -263,7 +277,18 @@ export async function databaseExists(client: Client, name: string): Promise<bool
   );
 }
 
-async function commentsOf(client: Client, name: string): Promise<string | undefined> {
+/** A template cannot be dropped when its time is over, and the flag belongs to the name, not to the data. */
+async function carryTemplateFlag(client: Client, from: string, to: string): Promise<void> {
+  const row = await client.first<{ template: boolean }>(
+    'SELECT datistemplate AS template FROM pg_catalog.pg_database WHERE datname = $1',
+    [from],
+  );
+  if (row?.template !== true) return;
+  await client.query(`ALTER DATABASE ${identifier(to)} IS_TEMPLATE true`);
+  await client.query(`ALTER DATABASE ${identifier(from)} IS_TEMPLATE false`);
+}
+
+async function commentOf(client: Client, name: string): Promise<string | undefined> {
   const row = await client.first<{ comment: string | null }>(
     "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
     [name],

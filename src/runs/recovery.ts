@@ -12,7 +12,10 @@ import type { Journal, RunningRun } from './store.ts';
 
 /** One remover for each kind of thing; a thing that is not there any more is no error. */
 export type Removers = {
-  readonly [Kind in OwnedThing['kind']]: (thing: Extract<OwnedThing, { kind: Kind }>) => Promise<void>;
+  readonly [Kind in OwnedThing['kind']]: (
+    thing: Extract<OwnedThing, { kind: Kind }>,
+    run: string,
+  ) => Promise<void>;
 };
 
 export interface RecoveryReport {
@@ -63,7 +66,7 @@ async function removeOrphans(
   // Newest first: a sandbox inside a folder goes before the folder.
   for (const { id, run, thing } of journal.orphans()) {
     try {
-      await remove(removers, thing);
+      await remove(removers, thing, run);
       journal.release(id);
       removed.push(thing);
       log('info', `removed the ${describeThing(thing)} that run ${run} left behind`);
@@ -79,14 +82,14 @@ async function removeOrphans(
   return { removed, left };
 }
 
-async function remove(removers: Removers, thing: OwnedThing): Promise<void> {
+async function remove(removers: Removers, thing: OwnedThing, run: string): Promise<void> {
   switch (thing.kind) {
     case 'folder':
-      return await removers.folder(thing);
+      return await removers.folder(thing, run);
     case 'sandbox':
-      return await removers.sandbox(thing);
+      return await removers.sandbox(thing, run);
     case 'stagingDatabase':
-      return await removers.stagingDatabase(thing);
+      return await removers.stagingDatabase(thing, run);
     default:
       thing satisfies never;
       throw new Error(

@@ -2,8 +2,9 @@
 import { BackplanError } from '../errors.ts';
 import { type Client, identifier } from '../postgres/client.ts';
 import { parseConnection } from '../postgres/connection.ts';
-import { markedDatabases, parseMarker } from '../postgres/marker.ts';
-import { connectMaintenance, databaseExists } from '../postgres/swap.ts';
+import { dropDatabase } from '../postgres/create-database.ts';
+import { markedDatabases, readMark } from '../postgres/marker.ts';
+import { connectMaintenance } from '../postgres/swap.ts';
 import { defineStep, type StepContext } from './step-kind.ts';
 
 export const drop = defineStep({
@@ -64,12 +65,8 @@ async function dropStaging(handle: string, context: StepContext): Promise<string
   }
   const name = target.connection.database;
   await using client = await maintenance(target.database, context);
-  if (!(await databaseExists(client, name))) return [];
-  const row = await client.first<{ comment: string | null }>(
-    "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
-    [name],
-  );
-  const marker = parseMarker(row?.comment);
+  const { exists, marker } = await readMark(client, name);
+  if (!exists) return [];
   if (marker === undefined || !('stagingFor' in marker)) {
     throw new BackplanError(
       'DROP_REFUSED',
@@ -87,11 +84,14 @@ async function dropStaging(handle: string, context: StepContext): Promise<string
 async function dropPrevious(database: string, all: boolean, context: StepContext): Promise<string[]> {
   const production = context.database(database).connection.database;
   await using client = await maintenance(database, context);
+  const clock = await client.first<{ now: number }>(
+    'SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::float8 AS now',
+  );
   const dropped: string[] = [];
   for (const { name, marker } of await markedDatabases(client)) {
     if (!('previousOf' in marker) || marker.previousOf !== production) continue;
-    // A mark whose time cannot be read protects the database: dropping is for what is surely over.
-    const expired = Date.parse(marker.keepUntil) <= Date.now();
+    // Dropping is for what is surely over: by both clocks, and not where the time of the mark cannot be read.
+    const expired = Date.parse(marker.keepUntil) <= Math.min(Date.now(), clock?.now ?? 0);
     if (!all && !expired) {
       context.log.info(`"${name}" is kept until ${marker.keepUntil}`);
       continue;
@@ -101,11 +101,6 @@ async function dropPrevious(database: string, all: boolean, context: StepContext
     dropped.push(name);
   }
   return dropped;
-}
-
-/** DROP DATABASE … WITH (FORCE): sessions on it are ended. */
-export async function dropDatabase(client: Client, name: string): Promise<void> {
-  await client.query(`DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`);
 }
 
 async function maintenance(database: string | undefined, context: StepContext): Promise<Client> {

@@ -4,7 +4,7 @@ import { BackplanError } from '../errors.ts';
 import type { Client } from '../postgres/client.ts';
 import { describeConnection, parseConnection } from '../postgres/connection.ts';
 import { captureDatabaseState, type DatabaseState, databaseStateSql } from '../postgres/globals.ts';
-import { derivedName, parseMarker, previousEnding } from '../postgres/marker.ts';
+import { derivedName, previousEnding, readMark } from '../postgres/marker.ts';
 import { connectMaintenance, swapDatabases } from '../postgres/swap.ts';
 import { durationSchema } from '../schema.ts';
 import { formatInstant, parseDuration } from '../units.ts';
@@ -70,7 +70,7 @@ export const promote = defineStep({
     const production = context.database(database).connection;
     assertStaging(target, database);
     const applicationName = `backplan ${context.run.id} ${context.step}`;
-    const backupComment = await readMark(target, database, context);
+    const backupComment = await commentOfBackup(target, database, context);
     const now = new Date();
     const result = await swapDatabases({
       server: parseConnection(definition?.url ?? ''),
@@ -107,7 +107,10 @@ export const promote = defineStep({
 });
 
 function assertStaging(target: DatabaseTarget, database: string): void {
-  if (target.kind === 'staging' && target.database === database) return;
+  if (target.kind === 'staging' && target.database === database) {
+    assertWhole(target);
+    return;
+  }
   throw new BackplanError(
     'PROMOTE_REFUSED',
     target.kind === 'staging'
@@ -117,8 +120,17 @@ function assertStaging(target: DatabaseTarget, database: string): void {
   );
 }
 
+function assertWhole({ handle, restoredFrom }: DatabaseTarget): void {
+  if (restoredFrom?.whole !== false) return;
+  throw new BackplanError(
+    'PROMOTE_REFUSED',
+    `${handle} holds only a part of its database: production would lose everything else`,
+    { hint: 'Restore a whole backup, whole; what a part holds can be copied from a database of its own.' },
+  );
+}
+
 /** The staging database must be ours and complete; returns the comment that it has in the backup. */
-async function readMark(
+async function commentOfBackup(
   target: DatabaseTarget,
   database: string,
   context: StepContext,
@@ -134,22 +146,18 @@ async function readMark(
       avoid: [name],
     },
   );
-  const row = await client.first<{ comment: string | null }>(
-    "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
-    [name],
-  );
-  if (row === undefined) {
+  const { exists, marker } = await readMark(client, name);
+  if (!exists) {
     throw new BackplanError('DATABASE_MISSING', `the staging database "${name}" does not exist`, {
       hint: 'It was dropped or promoted already. Restore again.',
     });
   }
-  const marker = parseMarker(row.comment);
   if (marker === undefined || !('stagingFor' in marker)) {
     throw new BackplanError(
       'PROMOTE_REFUSED',
       `"${name}" does not carry backplan's staging mark, so it does not become production`,
       {
-        hint: 'Only what a restore step made can be promoted.',
+        hint: 'Only what a restore step made, and has finished, can be promoted.',
       },
     );
   }

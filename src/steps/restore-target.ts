@@ -4,15 +4,14 @@ import { BackplanError, toBackplanError } from '../errors.ts';
 import { serverFreeSpace } from '../postgres/catalog.ts';
 import { type Client, connect, identifier, literal } from '../postgres/client.ts';
 import { type Connection, parseConnection, withDatabase } from '../postgres/connection.ts';
-import { createDatabase } from '../postgres/create-database.ts';
-import { derivedName, formatMarker } from '../postgres/marker.ts';
+import { createDatabase, dropDatabase } from '../postgres/create-database.ts';
 import { rolesSql } from '../postgres/roles.ts';
 import { startSandbox } from '../postgres/sandbox.ts';
 import { connectMaintenance, databaseExists } from '../postgres/swap.ts';
 import { findTools, installHint, major, versionText } from '../postgres/tools.ts';
-import { runTail } from '../runs/run-id.ts';
 import { freeSpaceOf } from './disk.ts';
 import type { RestoreSource } from './restore-source.ts';
+import { dropRestored, setMark, stagingName } from './restored-database.ts';
 import type { DatabaseTarget, StepContext } from './step-kind.ts';
 
 export type Into =
@@ -36,6 +35,8 @@ export interface TargetServer {
   readonly freeSpace?: { readonly path: string; readonly bytes: number };
   /** Workers that suit it. */
   readonly jobs: number;
+  /** True once this step has made the database: then it is its own to remove, marked or not. */
+  created?: boolean;
   /** Removes the database (and a sandbox with all). Never throws. */
   discard(): Promise<void>;
   /** It is there to stay: the run hands it to later steps. */
@@ -82,7 +83,7 @@ export async function openTarget(
     }
     if (!options.existing) owned = context.own({ kind: 'stagingDatabase', database: key, name });
     const freeSpace = await serverFreeSpace(maintenance);
-    return {
+    const target: TargetServer = {
       kind,
       maintenance,
       connection: withDatabase(production, name),
@@ -92,9 +93,11 @@ export async function openTarget(
       ...(freeSpace === undefined ? {} : { freeSpace }),
       jobs: 2,
       discard: async () => {
-        if (!options.existing)
-          await discardDatabase(production, definition.maintenanceDatabase, name, applicationName);
-        owned?.release();
+        // Where the server is gone, recovery finds the database by its owner's record.
+        const gone =
+          options.existing ||
+          (await discardDatabase(production, definition.maintenanceDatabase, target, context));
+        if (gone) owned?.release();
         await maintenance.close();
       },
       // A staging database stays owned: promote, drop or the end of the run settle it.
@@ -103,6 +106,7 @@ export async function openTarget(
         void maintenance.close();
       },
     };
+    return target;
   } catch (error) {
     owned?.release();
     await maintenance.close();
@@ -113,7 +117,7 @@ export async function openTarget(
 /** A run may restore beside the same production twice. */
 async function freeStagingName(client: Client, production: string, run: string): Promise<string> {
   for (let n = 1; ; n++) {
-    const name = derivedName(production, `_staging_${runTail(run)}${n === 1 ? '' : `_${n}`}`);
+    const name = stagingName(production, run, n);
     if (!(await databaseExists(client, name))) return name;
   }
 }
@@ -206,17 +210,36 @@ export async function createTarget(
       localeProvider: 'libc',
     });
   }
-  if (target.kind === 'staging') {
-    const production = parseConnection(context.plan.databases[target.database ?? '']?.url ?? '').database;
-    const backup = source.backup?.backup;
-    const marker = formatMarker({
-      stagingFor: production,
-      run: context.run.id,
-      backup: backup === undefined ? null : `${backup.repository}:${backup.manifest.id}`,
-      comment: source.state?.comment ?? null,
-    });
-    await target.maintenance.query(`COMMENT ON DATABASE ${identifier(name)} IS ${literal(marker)}`);
+  // Until everything is there it is nobody's to use.
+  target.created = true;
+  if (target.kind !== 'sandbox') {
+    await setMark(target.maintenance, name, { filling: name, run: context.run.id, name });
   }
+}
+
+/** Everything is there: a staging database may now be promoted, a database of its own is the person's. */
+export async function finishTarget(
+  target: TargetServer,
+  source: RestoreSource,
+  context: StepContext,
+  { whole }: { readonly whole: boolean },
+): Promise<void> {
+  if (target.existing || target.kind === 'sandbox') return;
+  const name = target.connection.database;
+  if (target.kind === 'named') {
+    await setMark(target.maintenance, name, undefined);
+    return;
+  }
+  const production = parseConnection(context.plan.databases[target.database ?? '']?.url ?? '').database;
+  const backup = source.backup?.backup;
+  await setMark(target.maintenance, name, {
+    stagingFor: production,
+    run: context.run.id,
+    name,
+    backup: backup === undefined ? null : `${backup.repository}:${backup.manifest.id}`,
+    whole,
+    comment: source.state?.comment ?? null,
+  });
 }
 
 /** Roles that a restore into a sandbox needs: as captured where we know them, bare where only their name is known. */
@@ -258,24 +281,22 @@ export function asDatabaseTarget(
   };
 }
 
-async function dropQuietly(client: Client, name: string): Promise<void> {
-  await client.query(`DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`);
-}
-
-/** On a connection of its own: the step's may be the one that broke. */
+/** On a connection of its own: the step's may be the one that broke. Returns whether there is nothing left of it. */
 async function discardDatabase(
   server: Connection,
   maintenanceDatabase: string | undefined,
-  name: string,
-  applicationName: string,
-): Promise<void> {
+  target: TargetServer,
+  context: StepContext,
+): Promise<boolean> {
+  const name = target.connection.database;
   try {
     await using client = await connectMaintenance(server, maintenanceDatabase, {
-      applicationName,
+      applicationName: `backplan ${context.run.id} ${context.step}`,
       avoid: [name],
     });
-    await dropQuietly(client, name);
+    await (target.created === true ? dropDatabase(client, name) : dropRestored(client, name, context.run.id));
+    return true;
   } catch {
-    // The server is gone; recovery finds the database by its owner's record.
+    return false;
   }
 }

@@ -34,6 +34,7 @@ import {
   assertNewEnough,
   createSandboxRoles,
   createTarget,
+  finishTarget,
   openTarget,
   type TargetServer,
 } from './restore-target.ts';
@@ -203,7 +204,7 @@ export const restore = defineStep({
     const context = { ...outer, signal: AbortSignal.any([outer.signal, group.signal]) };
     const found = isPath(params) ? undefined : await findBackup(lookup(params), context);
     const release = await found?.repository.lease(found.backup, context.run.id);
-    const whole = params.tables === undefined && params.schemas === undefined && params.only === undefined;
+    const whole = isWholeRestore(params);
     let target: TargetServer | undefined;
     try {
       const source =
@@ -261,6 +262,10 @@ export const restore = defineStep({
   },
 });
 
+function isWholeRestore({ tables, schemas, only }: Params): boolean {
+  return tables === undefined && schemas === undefined && only === undefined;
+}
+
 /** Beside production, the backups of production are meant. */
 function lookup(params: Params): SourceParams {
   const beside =
@@ -316,6 +321,7 @@ async function restoreInto(
     await withClient(target.connection, clientOptions(context), async (client) => {
       if (entries !== undefined && params.only !== 'data') await assertComplete(client, entries);
     });
+    await finishTarget(target, source, context, { whole: isWholeRestore(params) && source.whole });
     await applyState(params, source, target, context);
     const facts = await withClient(target.connection, clientOptions(context), async (client) =>
       client.first<{ tables: string; bytes: string }>(

@@ -158,6 +158,78 @@ describe('swap', () => {
     expect(value(set.production)).toBe('old');
   });
 
+  it('refuses a subscription whose worker happens not to run: it would stay with the old database', async () => {
+    const set = pair();
+    cluster.psql(
+      set.production,
+      "CREATE SUBSCRIPTION feed CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)",
+    );
+    await expect(swapDatabases(options(set))).rejects.toMatchObject({
+      code: 'PROMOTE_REFUSED',
+      message: expect.stringContaining('feed'),
+    });
+    expect(value(set.production)).toBe('old');
+  });
+
+  it('hands the template flag on, so that the previous one can be dropped one day', async () => {
+    const set = pair();
+    cluster.psql('postgres', `ALTER DATABASE "${set.production.replaceAll('"', '""')}" IS_TEMPLATE true`);
+    await swapDatabases(options(set));
+    const templates = cluster.psql('postgres', 'SELECT datname FROM pg_database WHERE datistemplate');
+    expect(templates.split('\n')).toContain(set.production);
+    expect(templates.split('\n')).not.toContain(set.previous);
+    cluster.psql('postgres', `ALTER DATABASE "${set.production.replaceAll('"', '""')}" IS_TEMPLATE false`);
+  });
+
+  it('does not hand on a mark that a renamed database still carries', async () => {
+    const set = pair();
+    const stale = formatMarker({ previousOf: 'x', run: 'r', at: '', keepUntil: '', comment: 'mine' });
+    cluster.psql('postgres', `COMMENT ON DATABASE "${set.production.replaceAll('"', '""')}" IS ${literal(stale)}`);
+    await swapDatabases(options(set));
+    expect(comment(set.production)).toBe('mine');
+    expect(parseMarker(comment(set.previous))).toMatchObject({ name: set.previous, comment: 'mine' });
+  });
+
+  it('tells the truth when it is cancelled while it commits', async () => {
+    const set = pair();
+    const controller = new AbortController();
+    // A commit that takes its time: it waits for a standby that is not there.
+    cluster.psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    cluster.psql('postgres', 'ALTER ROLE postgres SET synchronous_commit = on');
+    cluster.psql('postgres', 'SELECT pg_reload_conf()');
+    try {
+      const swapping = swapDatabases(options(set, { signal: controller.signal }));
+      const committing = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+      for (let n = 0; n < 200 && cluster.psql('postgres', committing) === '0'; n += 1) await sleep(25);
+      controller.abort(new Error('enough'));
+      const { previous } = await swapping;
+      expect(previous).toBe(set.previous);
+      expect(value(set.production)).toBe('new');
+    } finally {
+      cluster.psql('postgres', 'SET synchronous_commit = local; ALTER ROLE postgres RESET synchronous_commit');
+      cluster.psql('postgres', 'ALTER SYSTEM RESET synchronous_standby_names');
+      cluster.psql('postgres', 'SELECT pg_reload_conf()');
+    }
+  });
+
+  it('says at once whose sessions an owner who may only create databases may not end', async () => {
+    const set = pair();
+    cluster.psql('postgres', 'CREATE ROLE plain LOGIN CREATEDB');
+    for (const name of [set.production, set.replacement]) {
+      cluster.psql('postgres', `ALTER DATABASE "${name.replaceAll('"', '""')}" OWNER TO plain`);
+    }
+    await using _session = await connect(parseConnection(cluster.url(set.production)));
+    const started = performance.now();
+    const server = parseConnection(cluster.url('postgres', 'plain'));
+    await expect(swapDatabases(options(set, { server }))).rejects.toMatchObject({
+      code: 'PERMISSION_DENIED',
+      hint: expect.stringContaining('pg_signal_backend'),
+    });
+    // One try of the server's five seconds, not the whole time limit.
+    expect(performance.now() - started).toBeLessThan(15_000);
+    expect(value(set.production)).toBe('old');
+  });
+
   it('says so when the replacement does not exist, and when another swap is under way', async () => {
     const set = pair();
     await expect(swapDatabases(options({ ...set, replacement: 'nowhere' }))).rejects.toMatchObject({
