@@ -55,6 +55,7 @@ export const adopt = defineStep({
       restoredFrom: origin(found.marker.backup, found.marker.whole !== false),
       // Between then and now anybody may have written to it: its checks prove the copy, not the backup.
       modified: true,
+      failing: new Set(),
     });
     return { database: handle };
   },

@@ -158,10 +158,7 @@ async function attemptSwap(
  * A connection that breaks at COMMIT, or is cut there because the run is cancelled, leaves open whether it happened;
  * only the server knows. Returns the result when the swap went through, undefined when production is as it was.
  */
-async function outcomeOfCommit(
-  options: SwapOptions,
-  exists: boolean,
-): Promise<SwapResult | undefined> {
+async function outcomeOfCommit(options: SwapOptions, exists: boolean): Promise<SwapResult | undefined> {
   const { production, replacement, previous } = options;
   try {
     await using client = await connectMaintenance(options.server, options.maintenanceDatabase, {

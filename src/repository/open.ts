@@ -191,7 +191,13 @@ class StoredRepository implements Repository {
   }
 
   async sweep(database: string, now: Date): Promise<LeftoverReport> {
-    return await removeLeftovers(this.storage, { database, now, leases: this.#leases });
+    return await removeLeftovers(this.storage, {
+      database,
+      now,
+      leases: this.#leases,
+      // Leases keep other runs off; the run that sweeps may be the one that writes, in a parallel step.
+      isOwned: ({ id }) => this.#inUse.has(id),
+    });
   }
 
   async lease(backup: Backup, _run: string): Promise<() => Promise<void>> {

@@ -6,6 +6,8 @@
  *
  * - `within` counts back from the newest backup, not from now: when backups have stopped, or the clock has jumped
  *   ahead, age alone deletes nothing. `now` serves only to notice a clock that cannot be right.
+ * - A newest backup that is further than that from the one before it does not count for that yet: a clock that jumped
+ *   ahead for one night must not make everything old at once. The next backup settles it.
  * - `daily: 7` means the seven newest days that have a backup, not the last seven days, for the same reason.
  * - Each counting rule is applied a second time to the backups that have not failed a proof, so that a bad backup
  *   never takes the place of a good one.
@@ -134,8 +136,14 @@ function protect(line: readonly Backup[], say: Say): void {
 function applyRules(line: readonly Backup[], rules: Keep, timezone: string, say: Say): void {
   const newest = line.at(-1);
   if (rules.within !== undefined && newest !== undefined) {
-    const limit = startOf(newest) - parseDuration(rules.within);
-    for (const backup of line) if (startOf(backup) >= limit) say(backup, `within ${rules.within}`);
+    const length = parseDuration(rules.within);
+    const before = line.at(-2);
+    // One backup after a long gap may be one made while the clock was wrong: it alone makes nothing old.
+    const anchor = before !== undefined && startOf(newest) - startOf(before) > length ? before : newest;
+    for (const backup of line) {
+      if (startOf(backup) < startOf(anchor) - length) continue;
+      say(backup, `within ${rules.within}${anchor === newest ? '' : ' of the backup before the newest'}`);
+    }
   }
   if (rules.proven !== undefined) {
     const proven = line.filter(isProven).toReversed().slice(0, rules.proven);

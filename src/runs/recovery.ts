@@ -36,7 +36,10 @@ export async function recover(
   options: { readonly now?: () => Date; readonly killGraceMs?: number } = {},
 ): Promise<RecoveryReport> {
   const now = options.now ?? (() => new Date());
-  const dead = journal.running().filter(({ identity, beatAt }) => !isAlive(identity, beatAt, now()));
+  const gone = journal.running().filter(({ identity, beatAt }) => !isAlive(identity, beatAt, now()));
+  // A run may have ended between the look at the journal and the one at its process: then its record is right already.
+  const open = new Set(gone.length === 0 ? [] : journal.running().map(({ run }) => run.id));
+  const dead = gone.filter(({ run }) => open.has(run.id));
   for (const { run } of dead) {
     log('warn', `run ${run.id} (job ${run.job}) was cut off: its process ${run.pid} on ${run.host} is gone`);
     // First the processes: a pg_restore that goes on would fill the database that is about to be removed.

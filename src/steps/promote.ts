@@ -45,6 +45,13 @@ export const promote = defineStep({
         default: 'production',
         examples: ['production'],
       },
+      allowPartial: {
+        type: 'boolean',
+        description:
+          'Also promote a copy of a backup, or by a restore, that left something out. Production is without it then.',
+        default: false,
+        examples: [true],
+      },
       timeout: {
         ...durationSchema,
         description: 'How long sessions on production may take to end before the promotion gives up.',
@@ -64,11 +71,13 @@ export const promote = defineStep({
   writes: ({ database }) => [{ database }],
   describe: ({ staging, database, keepPrevious }) =>
     `replace ${database} by ${staging}, keeping the previous one for ${keepPrevious}`,
-  async run({ staging, database, keepPrevious, settings, timeout }, context) {
+  async run({ staging, database, keepPrevious, settings, allowPartial, timeout }, context) {
     const target = context.database(staging);
     const definition = context.plan.databases[database];
     const production = context.database(database).connection;
     assertStaging(target, database);
+    if (!allowPartial) assertWhole(target);
+    assertChecked(target);
     const applicationName = `backplan ${context.run.id} ${context.step}`;
     const backupComment = await commentOfBackup(target, database, context);
     const now = new Date();
@@ -107,10 +116,7 @@ export const promote = defineStep({
 });
 
 function assertStaging(target: DatabaseTarget, database: string): void {
-  if (target.kind === 'staging' && target.database === database) {
-    assertWhole(target);
-    return;
-  }
+  if (target.kind === 'staging' && target.database === database) return;
   throw new BackplanError(
     'PROMOTE_REFUSED',
     target.kind === 'staging'
@@ -125,7 +131,21 @@ function assertWhole({ handle, restoredFrom }: DatabaseTarget): void {
   throw new BackplanError(
     'PROMOTE_REFUSED',
     `${handle} holds only a part of its database: production would lose everything else`,
-    { hint: 'Restore a whole backup, whole; what a part holds can be copied from a database of its own.' },
+    {
+      hint: 'Restore a whole backup, whole. Where backups leave something out on purpose, `allowPartial: true` promotes them all the same.',
+    },
+  );
+}
+
+/** A failure that `continueOnError` tolerates lets the job go on, not this copy into production. */
+function assertChecked({ handle, failing }: DatabaseTarget): void {
+  if (failing === undefined || failing.size === 0) return;
+  throw new BackplanError(
+    'PROMOTE_REFUSED',
+    `${handle} did not pass its checks: ${[...failing].join(', ')}`,
+    {
+      hint: 'Restore another backup. Checks that may fail get `severity: warn` in the suite, or are named under `tolerate`.',
+    },
   );
 }
 

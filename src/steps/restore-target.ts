@@ -276,6 +276,7 @@ export function asDatabaseTarget(
     handle: target.handle,
     kind: target.kind,
     connection: target.connection,
+    failing: new Set(),
     ...(target.database === undefined ? {} : { database: target.database }),
     ...(restoredFrom === undefined ? {} : { restoredFrom }),
   };

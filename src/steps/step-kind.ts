@@ -29,6 +29,8 @@ export interface DatabaseTarget {
   readonly restoredFrom?: RestoredFrom;
   /** True once a step wrote to a restored copy: what checks say of it no longer proves the backup. */
   modified?: boolean;
+  /** Suites whose last run on it did not pass, tolerated or not. */
+  readonly failing?: Set<string>;
 }
 
 export interface RestoredFrom {

@@ -65,6 +65,25 @@ describe('leases', () => {
     leases.close();
   });
 
+  test('a sweep leaves alone what another step of the same run is writing: the copy of an old backup looks old', async () => {
+    const path = freshPath();
+    const leases = leasesOf(path, 'run-1');
+    for (const repository of [repositoryAt(path, { leases }), repositoryAt(path)]) {
+      const partial = await beginBackup(repository, { startedAt: new Date('2020-01-01T00:00:00Z') });
+      const { size } = await partial.writeFile('archive.dump', 'archive', Readable.from(['x']), {
+        compress: { method: 'none' },
+        signal: NEVER,
+      });
+      expect(size).toBe(1);
+      const { removed, left } = await repository.sweep('crm', new Date('2026-11-24T00:00:00Z'));
+      expect(removed).toEqual([]);
+      expect(left).toHaveLength(1);
+      await partial.abandon();
+      await repository.sweep('crm', new Date('2026-11-24T00:00:00Z'));
+    }
+    leases.close();
+  });
+
   test('a lease that cannot be written down is noted and does not stop a restore', async () => {
     const notes: string[] = [];
     const leases: Leases = {

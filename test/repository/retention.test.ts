@@ -81,6 +81,14 @@ describe('rules', () => {
     );
   });
 
+  test('one night with a clock that is a year ahead makes nothing old, proven or not', () => {
+    const jumped = { id: 'jumped', at: '2027-01-11T02:00:00Z', shown: PROVEN };
+    expect(Object.keys(kept([...nightly(10), jumped], { within: '30d' }))).toHaveLength(11);
+    // Backups that really had stopped: the second new one lets go of the old ones.
+    const next = { id: 'next', at: '2027-01-12T02:00:00Z', shown: PROVEN };
+    expect(Object.keys(kept([...nightly(10), jumped, next], { within: '30d' }))).toEqual(['jumped', 'next']);
+  });
+
   test('proven', () => {
     const sketches = nightly(6).map((sketch, index) => (index % 2 === 0 ? sketch : { ...sketch, shown: {} }));
     expect(kept(sketches, { proven: 2 })).toEqual({

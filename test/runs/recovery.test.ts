@@ -145,6 +145,27 @@ describe('recovery', () => {
     journal.close();
   });
 
+  it('leaves the record of a run alone that ended while it was being looked at', async () => {
+    const { state, journal } = await withJournal();
+    journal.startRun(record('ending'));
+    disown(state, 'ending');
+    let looks = 0;
+    const racing: Journal = {
+      ...journal,
+      running: () => {
+        const found = journal.running();
+        looks += 1;
+        // The process finishes its run and ends between the look at the journal and the look at the process.
+        if (looks === 1) journal.finishRun({ ...record('ending'), status: 'succeeded', exitCode: 0 });
+        return found;
+      },
+    };
+    const report = await recover(racing, removers(), () => {});
+    expect(report.interrupted).toEqual([]);
+    expect(journal.getRun('ending')).toMatchObject({ status: 'succeeded', exitCode: 0 });
+    journal.close();
+  });
+
   it('waits for the heartbeat of a run on another host to stop', async () => {
     const { state, journal } = await withJournal();
     journal.startRun(record('remote'));

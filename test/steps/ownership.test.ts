@@ -35,9 +35,12 @@ const names = (like: string) =>
   ).split('\n');
 
 beforeAll(async () => {
-  production = createDatabase('own', `CREATE TABLE t (v int); INSERT INTO t SELECT generate_series(1, 1000);
+  production = createDatabase(
+    'own',
+    `CREATE TABLE t (v int); INSERT INTO t SELECT generate_series(1, 1000);
      CREATE MATERIALIZED VIEW mark AS SELECT pg_catalog.shobj_description(oid, 'pg_database') AS mark
-       FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`);
+       FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`,
+  );
   repositoryFolder = temporaryFolder();
   await backup.run(BACKUP, context());
 });
@@ -120,12 +123,18 @@ describe('a restore that has not come to its end', () => {
   it('is no staging database that can be promoted', async () => {
     const run = context();
     const { name } = await restore.run({ ...RESTORE, into: { staging: 'crm' } }, run);
-    const now = sql('postgres', `SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '${name}'`);
+    const now = sql(
+      'postgres',
+      `SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '${name}'`,
+    );
     expect(now).toContain('"stagingFor"');
     // The view was filled by the restore itself.
     expect(sql(String(name), 'SELECT mark FROM mark')).toMatch(/^backplan:\{"filling"/);
     const half = `${production}_staging_half`;
-    sql('postgres', `CREATE DATABASE "${half}"; COMMENT ON DATABASE "${half}" IS 'backplan:{"filling":"${half}","run":"r"}'`);
+    sql(
+      'postgres',
+      `CREATE DATABASE "${half}"; COMMENT ON DATABASE "${half}" IS 'backplan:{"filling":"${half}","run":"r"}'`,
+    );
     await expect(adopt.run({ database: 'crm', name: half }, context())).rejects.toMatchObject({
       code: 'DATABASE_MISSING',
     });
