@@ -71,7 +71,8 @@ export async function captureDatabaseState(client: Client, database?: string): P
     rules: string | null;
     tablespace: string;
   }>(
-    `SELECT d.oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datconnlimit AS limit,
+    // -2 marks what a DROP DATABASE that was cut has left: no limit that anybody has set.
+    `SELECT d.oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner, greatest(d.datconnlimit, -1) AS limit,
             pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
             pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS "collate", d.datctype AS ctype,
             ${provider} AS provider, ${locale} AS locale, ${version >= 160_000 ? 'd.daticurules' : 'NULL'} AS rules,

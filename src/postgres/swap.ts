@@ -96,6 +96,7 @@ export async function swapDatabases(options: SwapOptions): Promise<SwapResult> {
       },
     );
   }
+  await refuseClosed(swapper, replacement);
   if (exists) await refuseBlockers(swapper, production);
   await refuseBlockers(swapper, replacement);
 
@@ -235,6 +236,20 @@ async function lockSwap(client: Client, production: string): Promise<void> {
       hint: 'Wait for it to end; `backplan runs` on its host shows it.',
     });
   }
+}
+
+/** A database that lets nobody in must not get the name that everybody uses. */
+async function refuseClosed(client: Client, replacement: string): Promise<void> {
+  const row = await client.first<{ open: boolean; limit: number }>(
+    'SELECT datallowconn AS open, datconnlimit AS limit FROM pg_catalog.pg_database WHERE datname = $1',
+    [replacement],
+  );
+  if (row === undefined || (row.open && row.limit !== -2)) return;
+  throw new BackplanError('PROMOTE_REFUSED', `"${replacement}" accepts no connections`, {
+    hint: row.open
+      ? 'A DROP DATABASE of it was cut: it is damaged for good. Restore a backup.'
+      : `If that is on purpose no more: ALTER DATABASE ${identifier(replacement)} ALLOW_CONNECTIONS true;`,
+  });
 }
 
 /** What would make a rename fail for ever, or break silently: better said before anyone is thrown out. */

@@ -171,6 +171,20 @@ describe('swap', () => {
     expect(value(set.production)).toBe('old');
   });
 
+  it('refuses a replacement that lets nobody in', async () => {
+    const set = pair();
+    const change = (sets: string) =>
+      cluster.psql('postgres', `UPDATE pg_database SET ${sets} WHERE datname = ${literal(set.replacement)}`);
+    for (const closed of ['datallowconn = false', 'datallowconn = true, datconnlimit = -2']) {
+      change(closed);
+      await expect(swapDatabases(options(set))).rejects.toMatchObject({
+        code: 'PROMOTE_REFUSED',
+        message: expect.stringContaining('accepts no connections'),
+      });
+    }
+    expect(value(set.production)).toBe('old');
+  });
+
   it('hands the template flag on, so that the previous one can be dropped one day', async () => {
     const set = pair();
     cluster.psql('postgres', `ALTER DATABASE "${set.production.replaceAll('"', '""')}" IS_TEMPLATE true`);
@@ -184,7 +198,10 @@ describe('swap', () => {
   it('does not hand on a mark that a renamed database still carries', async () => {
     const set = pair();
     const stale = formatMarker({ previousOf: 'x', run: 'r', at: '', keepUntil: '', comment: 'mine' });
-    cluster.psql('postgres', `COMMENT ON DATABASE "${set.production.replaceAll('"', '""')}" IS ${literal(stale)}`);
+    cluster.psql(
+      'postgres',
+      `COMMENT ON DATABASE "${set.production.replaceAll('"', '""')}" IS ${literal(stale)}`,
+    );
     await swapDatabases(options(set));
     expect(comment(set.production)).toBe('mine');
     expect(parseMarker(comment(set.previous))).toMatchObject({ name: set.previous, comment: 'mine' });
@@ -206,7 +223,10 @@ describe('swap', () => {
       expect(previous).toBe(set.previous);
       expect(value(set.production)).toBe('new');
     } finally {
-      cluster.psql('postgres', 'SET synchronous_commit = local; ALTER ROLE postgres RESET synchronous_commit');
+      cluster.psql(
+        'postgres',
+        'SET synchronous_commit = local; ALTER ROLE postgres RESET synchronous_commit',
+      );
       cluster.psql('postgres', 'ALTER SYSTEM RESET synchronous_standby_names');
       cluster.psql('postgres', 'SELECT pg_reload_conf()');
     }

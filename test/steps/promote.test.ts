@@ -69,6 +69,14 @@ describe('a part of a database', () => {
   });
 });
 
+it('replaces what a DROP DATABASE that was cut has left of production', async () => {
+  const run = context();
+  const { database } = await restore.run({ ...RESTORE, backup: 'latest' }, run);
+  sql('postgres', `UPDATE pg_database SET datconnlimit = -2 WHERE datname = '${production}'`);
+  await promote.run({ ...PROMOTE, staging: database }, run);
+  expect(tables()).toBe('a,b');
+});
+
 describe('a copy that failed its checks', () => {
   it('does not become production, even where the failure is tolerated, until they pass', async () => {
     const run = context();
