@@ -80,9 +80,12 @@ it('replaces what a DROP DATABASE that was cut has left of production', async ()
 describe('a copy that failed its checks', () => {
   it('does not become production, even where the failure is tolerated, until they pass', async () => {
     const run = context();
-    (run.plan.suites as Record<string, unknown>).full = [
-      { kind: 'rowCount', with: { table: 'a', min: 2 }, severity: 'error' },
-    ];
+    (run.plan.suites as Record<string, unknown>).full = {
+      name: 'full',
+      extends: [],
+      params: {},
+      checks: [{ kind: 'rowCount', with: { table: 'a', min: 2 }, severity: 'error' }],
+    };
     const { database } = await restore.run({ ...RESTORE, backup: 'latest' }, run);
     const checking = () =>
       check.run({ suite: 'full', database, compareFingerprint: false, timeout: '1m', jobs: 1 }, run);
