@@ -10,6 +10,8 @@ import { readInventory } from '../repository/inventory.ts';
 import type { Backup, Proof } from '../repository/manifest.ts';
 import { durationSchema, type Infer, type JsonSchema, tableNameSchema } from '../schema.ts';
 import { parseDuration } from '../units.ts';
+import { archiveResults, blame } from './archive-compare.ts';
+import { openArchive, openBackup } from './restore-source.ts';
 import { type DatabaseTarget, defineStep, type StepContext } from './step-kind.ts';
 
 const withSchema = {
@@ -233,6 +235,27 @@ async function compare(
   signal: AbortSignal,
 ): Promise<FingerprintResults | undefined> {
   if (compareFingerprint === false) return undefined;
+  const except = compareFingerprint === true ? [] : compareFingerprint.except;
+  const archive = target.restoredFrom?.archive;
+  // Somebody else's archive, or a backup that noted nothing of its source: the archive itself is what there is.
+  const open =
+    backup === undefined && archive !== undefined
+      ? async () => await openArchive({ path: archive }, context)
+      : backup !== undefined && !(backup instanceof BackplanError)
+        ? async () =>
+            await openBackup({ repository: await context.repository(backup.repository), backup }, context)
+        : undefined;
+  const unknown =
+    open !== undefined &&
+    (backup === undefined ||
+      (!(backup instanceof BackplanError) &&
+        backup.manifest.fingerprint.kind === 'none' &&
+        backup.manifest.selection.only !== 'schema'));
+  if (open !== undefined && unknown) {
+    const results = await archiveResults(open, target, { except, tolerate: new Set(tolerate) }, context);
+    for (const result of results) tell(result, context);
+    return { results, identical: undefined };
+  }
   if (backup === undefined || backup instanceof BackplanError) {
     const error =
       backup ??
@@ -263,13 +286,18 @@ async function compare(
         ? undefined
         : async () => await readInventory(await context.repository(backup.repository), backup, signal),
     without,
-    except: compareFingerprint === true ? [] : compareFingerprint.except,
+    except,
     tolerate: new Set(tolerate),
     applicationName: applicationName(context),
     signal,
   });
-  for (const result of comparison.results) tell(result, context);
-  return comparison;
+  const own = target.restoredFrom?.backup;
+  const results =
+    open !== undefined && own?.repository === backup.repository && own.id === backup.manifest.id
+      ? await blame(comparison.results, open, target, context)
+      : comparison.results;
+  for (const result of results) tell(result, context);
+  return { ...comparison, results };
 }
 
 /** The backup to compare with; an error where it is named but cannot be read. */

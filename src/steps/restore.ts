@@ -216,7 +216,9 @@ export const restore = defineStep({
       const durationMs = Math.round(performance.now() - started);
       const held =
         found === undefined
-          ? {}
+          ? typeof params.path === 'string'
+            ? { archive: params.path }
+            : {}
           : { backup: { repository: found.backup.repository, id: found.backup.manifest.id } };
       context.addDatabase(
         asDatabaseTarget(done.target, {

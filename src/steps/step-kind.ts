@@ -36,6 +36,8 @@ export interface DatabaseTarget {
 export interface RestoredFrom {
   /** Repository and id; absent for archives that no repository holds. */
   readonly backup?: { readonly repository: string; readonly id: string };
+  /** Path of an archive that no repository holds. */
+  readonly archive?: string;
   /** False for partial, schema-only and data-only restores. */
   readonly whole: boolean;
   /** What the restore left out on purpose; a comparison with the source minds it. */

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { describe, expect, inject, it } from 'vitest';
+import { describe, expect, inject, it, vi } from 'vitest';
 import { checkKinds } from '../../src/checks/index.ts';
 import { type CheckReport, checkReportSchema } from '../../src/checks/report-schema.ts';
 import { BackplanError } from '../../src/errors.ts';
@@ -244,14 +244,57 @@ describe('compareFingerprint', () => {
     expect(newestProof(await find(), 'identical')).toBeUndefined();
   });
 
-  it('is inconclusive, not passed, for a backup without fingerprint', async () => {
-    const { run, find } = await world('none');
-    const failed = await error(run({ suite: 'good', compareFingerprint: true }));
-    expect(failed).toMatchObject({ code: 'CHECKS_INCONCLUSIVE' });
-    expect(failed.message).toBe(
-      '3/4 passed, 1 errored: compareFingerprint: the backup has no fingerprint to compare with',
+  it('compares with the archive itself where the backup has no fingerprint, and proves nothing', async () => {
+    const { run, find, copy, context } = await world('none');
+    const passed = await run({ suite: 'good', compareFingerprint: true });
+    expect(passed).toMatchObject({ verdict: 'verified', total: 4 });
+    const report = context.reports.at(-1) as CheckReport;
+    expect(report.results.at(-1)?.message).toContain(
+      '55 rows of 2 tables and 1 sequences as in the archive of backup',
     );
-    expect(newestProof(await find(), 'checked')?.passed).toBe(true);
+    expect(newestProof(await find(), 'identical')).toBeUndefined();
+    sql(copy, `UPDATE "User" SET "Name" = 'User 1' WHERE id = 1; DELETE FROM "Session" WHERE id = 1`);
+    const failed = await error(run({ suite: 'good', compareFingerprint: { except: ['Session'] } }));
+    expect(failed.code).toBe('CHECKS_FAILED');
+    expect(failed.message).toContain('the content of "User"."Name" differs from the archive');
+    expect(failed.detail).toContain('the restore lost it');
+    expect(failed.detail).not.toContain('Session');
+  });
+
+  it('compares with an archive from elsewhere, whatever it is packed in', async () => {
+    const { run, target, context, copy } = await world('none');
+    const archive = join(temporaryFolder(), 'foreign.sql');
+    const pgDump = join(inject('cluster').binDirectory, 'pg_dump');
+    expect(spawnSync(pgDump, ['-f', archive, '-d', sharedUrl(source)]).status).toBe(0);
+    context.addDatabase({ ...target, restoredFrom: { archive, whole: true } });
+    expect(await run({ suite: 'good', compareFingerprint: true })).toMatchObject({ verdict: 'verified' });
+    sql(copy, 'DELETE FROM "Session" WHERE id = 1');
+    expect((await error(run({ suite: 'good', compareFingerprint: true }))).message).toContain(
+      '"Session" has 4 rows, 5 in the archive: 1 missing',
+    );
+  });
+
+  it('says whether the backup or the restore is at fault', async () => {
+    const { run, copy, find, context, id } = await world();
+    sql(copy, 'DELETE FROM "Session" WHERE id = 1');
+    const restore = await error(run({ suite: 'good', compareFingerprint: true }));
+    expect(restore.detail).toContain('the restore lost it');
+    sql(copy, `INSERT INTO "Session" VALUES (1, 's')`);
+    // A fingerprint that says something else than the archive that was made beside it.
+    const { manifest } = await find();
+    const lying = structuredClone(manifest);
+    const session = lying.fingerprint.tables.find(({ table }) => table === 'Session');
+    if (session !== undefined) session.rows += 1;
+    const repository = await context.repository('local');
+    const find2 = repository.find.bind(repository);
+    const spy = vi
+      .spyOn(repository, 'find')
+      .mockImplementation(async (...args) => ({ ...(await find2(...args)), manifest: lying }));
+    const backup = await error(run({ suite: 'good', compareFingerprint: true }));
+    spy.mockRestore();
+    expect(backup.message).toContain('"Session" has 5 rows, 6 in the backup: 1 missing');
+    expect(backup.detail).toContain('the backup is not what its source was');
+    expect(newestProof(await find(), 'identical')).toMatchObject({ passed: false, backup: id });
   });
 
   it('is inconclusive when nothing says which backup, or when that is gone', async () => {

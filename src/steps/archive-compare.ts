@@ -1,0 +1,187 @@
+/**
+ * A restored database against the archive that it came from: for archives without a fingerprint, and, where a
+ * fingerprint does not fit, to tell whether the backup or the restore is at fault. The source is not asked.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CheckResult } from '../checks/check-kind.ts';
+import { COMPARE_NAME } from '../checks/fingerprint-results.ts';
+import { BackplanError, toBackplanError } from '../errors.ts';
+import { archiveLanes, databaseLanes } from '../postgres/archive-lanes.ts';
+import { connect } from '../postgres/client.ts';
+import {
+  type CopyDifference,
+  type CopyLanes,
+  compareCopyLanes,
+  readCopyLanes,
+} from '../postgres/copy-lanes.ts';
+import { nameTest } from '../postgres/data-tables.ts';
+import { parseName } from '../postgres/object-name.ts';
+import { findTools } from '../postgres/tools.ts';
+import { type RestoreSource, toolContext } from './restore-source.ts';
+import type { DatabaseTarget, StepContext } from './step-kind.ts';
+
+interface ArchiveComparison {
+  readonly differences: readonly CopyDifference[];
+  readonly tables: number;
+  readonly rows: number;
+  readonly sequences: number;
+}
+
+/**
+ * Reads the archive and the database, both through PostgreSQL's own tools.
+ * @throws CHECKS_INCONCLUSIVE where the archive's rows are INSERT statements; BACKUP_CORRUPT, DUMP_FAILED, TOOL_MISSING
+ */
+async function compareWithArchive(
+  source: RestoreSource,
+  target: DatabaseTarget,
+  except: readonly string[],
+  context: StepContext,
+): Promise<ArchiveComparison> {
+  const applicationName = `backplan ${context.run.id} ${context.step}`;
+  await using client = await connect(target.connection, { applicationName, signal: context.signal });
+  const tools = await findTools(Math.max(client.serverVersion, source.dumpVersionNum ?? 0), {
+    binDirectories: context.plan.settings.binDirectories,
+    need: ['pg_restore', 'pg_dump'],
+  });
+  // One after the other: on failure nothing goes on behind the step's back.
+  const archive = await lanesOfSource(source, tools, context);
+  if (archive.inserts) {
+    throw new BackplanError('CHECKS_INCONCLUSIVE', `${source.label} holds its rows as INSERT statements`, {
+      hint: 'Only rows that were dumped with COPY (the default of pg_dump) can be compared.',
+    });
+  }
+  const database = await databaseLanes(tools, target.connection, {
+    ...toolContext(context),
+    applicationName,
+  });
+  const names = [...archive.tables.keys(), ...archive.sequences.keys()].map(named);
+  const tests = except.map((text) => nameTest(text, names));
+  return {
+    differences: compareCopyLanes(archive, database).filter(
+      ({ object }) => !tests.some((test) => test(named(object))),
+    ),
+    tables: archive.tables.size,
+    rows: [...archive.tables.values()].reduce((sum, { rows }) => sum + rows, 0),
+    sequences: archive.sequences.size,
+  };
+}
+
+function named(object: string): { schema: string; name: string } {
+  const { schema = 'public', name } = parseName(object);
+  return { schema, name };
+}
+
+async function lanesOfSource(
+  source: RestoreSource,
+  tools: Awaited<ReturnType<typeof findTools>>,
+  context: StepContext,
+): Promise<CopyLanes> {
+  if (source.format === 'plain') return await readCopyLanes(await source.open());
+  if (source.format === 'custom') return await archiveLanes(tools, await source.open(), toolContext(context));
+  const scratch = join(
+    context.plan.settings.scratchDirectory ?? tmpdir(),
+    `backplan-scratch-${randomBytes(6).toString('hex')}`,
+  );
+  const owned = context.own({ kind: 'folder', path: scratch });
+  try {
+    await mkdir(scratch, { mode: 0o700 });
+    const path = await source.materialize(scratch, (done) => context.progress({ done, unit: 'bytes' }));
+    return await archiveLanes(tools, path, toolContext(context));
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+    owned.release();
+  }
+}
+
+/** The comparison as results of checks, for archives that have nothing else to be compared with. */
+export async function archiveResults(
+  open: () => Promise<RestoreSource>,
+  target: DatabaseTarget,
+  options: { readonly except: readonly string[]; readonly tolerate: ReadonlySet<string> },
+  context: StepContext,
+): Promise<CheckResult[]> {
+  const started = performance.now();
+  const result = (
+    name: string,
+    status: CheckResult['status'],
+    message: string,
+    hint?: string,
+  ): CheckResult => {
+    const tolerated = options.tolerate.has(name);
+    return {
+      name,
+      kind: 'fingerprint',
+      severity: tolerated || status === 'skipped' ? 'warn' : 'error',
+      status: tolerated && status === 'failed' ? 'warned' : status,
+      durationMs: Math.round(performance.now() - started),
+      message,
+      ...(status === 'errored' ? { error: message } : {}),
+      ...(hint === undefined ? {} : { hint }),
+    };
+  };
+  try {
+    const source = await open();
+    const { differences, tables, rows, sequences } = await compareWithArchive(
+      source,
+      target,
+      options.except,
+      context,
+    );
+    const partial = target.restoredFrom?.whole === false;
+    const results = differences.map(({ kind, object, message }) =>
+      partial && (kind === 'tableMissing' || (kind === 'sequence' && message.endsWith('is missing')))
+        ? result(`${COMPARE_NAME} ${object}`, 'skipped', `${message}: the restore was partial`)
+        : result(`${COMPARE_NAME} ${object}`, 'failed', message, RESTORE_FAULT),
+    );
+    if (results.some(({ status }) => status !== 'skipped')) return results;
+    const apart = options.except.length === 0 ? '' : `, apart from ${options.except.join(', ')}`;
+    return [
+      tables === 0
+        ? result(COMPARE_NAME, 'vacuous', `${source.label} holds no rows to compare with`)
+        : result(
+            COMPARE_NAME,
+            'passed',
+            `${rows} rows of ${tables} tables and ${sequences} sequences as in the archive of ${source.label}, which has no fingerprint of its source${apart}`,
+          ),
+      ...results,
+    ];
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    const { message, hint } = toBackplanError(error);
+    return [result(COMPARE_NAME, 'errored', message, hint)];
+  }
+}
+
+const RESTORE_FAULT =
+  'The archive is not what the copy holds: the restore lost it, or the copy was written to since. Restore again.';
+const BACKUP_FAULT =
+  'The archive holds exactly what the copy holds: the restore is right, and the backup is not what its source was. Do not rely on this backup; make a new one and compare it.';
+
+/**
+ * Says of results that do not fit the fingerprint which half is at fault, as their hint. Where the archive cannot be
+ * read, they stay as they are.
+ */
+export async function blame(
+  results: readonly CheckResult[],
+  open: () => Promise<RestoreSource>,
+  target: DatabaseTarget,
+  context: StepContext,
+): Promise<CheckResult[]> {
+  const ofData = (result: CheckResult) =>
+    result.status === 'failed' && result.name.startsWith(`${COMPARE_NAME} "`);
+  if (!results.some(ofData)) return [...results];
+  try {
+    const { differences } = await compareWithArchive(await open(), target, [], context);
+    const lost = new Set(differences.map(({ object }) => `${COMPARE_NAME} ${object}`));
+    return results.map((result) =>
+      ofData(result) ? { ...result, hint: lost.has(result.name) ? RESTORE_FAULT : BACKUP_FAULT } : result,
+    );
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    context.log.warn(`the archive itself could not be looked at: ${toBackplanError(error).message}`);
+    return [...results];
+  }
+}
