@@ -5,13 +5,16 @@ import { catalogHealth } from './catalog-health.ts';
 import type { CheckKind } from './check-kind.ts';
 import { columns } from './columns.ts';
 import { constraint } from './constraint.ts';
+import { databaseSettings } from './database-settings.ts';
 import { enumType } from './enum-type.ts';
 import { extension } from './extension.ts';
 import { foreignKey } from './foreign-key.ts';
 import { functionExists } from './function.ts';
 import { grant } from './grant.ts';
 import { index } from './index-exists.ts';
+import { isolation } from './isolation.ts';
 import { materializedView } from './materialized-view.ts';
+import { migrations } from './migrations.ts';
 import { notNull } from './not-null.ts';
 import { orphans } from './orphans.ts';
 import { partition } from './partition.ts';
@@ -23,6 +26,7 @@ import { rowCount } from './row-count.ts';
 import { rowLevelSecurity } from './row-level-security.ts';
 import { schema } from './schema.ts';
 import { sequence } from './sequence.ts';
+import { sequences } from './sequences.ts';
 import { sql } from './sql.ts';
 import { table } from './table.ts';
 import { tables } from './tables.ts';
@@ -42,6 +46,7 @@ export const checkKinds: readonly CheckKind[] = [
   view,
   materializedView,
   sequence,
+  sequences,
   functionExists,
   trigger,
   enumType,
@@ -51,6 +56,9 @@ export const checkKinds: readonly CheckKind[] = [
   rowLevelSecurity,
   role,
   grant,
+  databaseSettings,
+  migrations,
+  isolation,
   catalogHealth,
   acceptedValues,
   notNull,

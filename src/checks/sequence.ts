@@ -12,6 +12,7 @@ import {
 } from './catalog-check.ts';
 import type { Finding } from './check-kind.ts';
 import { parseName, showName } from './names.ts';
+import { headroomTrouble, percentSchema } from './sequence-headroom.ts';
 import {
   columnName,
   type Position,
@@ -43,13 +44,7 @@ export const sequence = defineCatalogCheck({
       column: { type: 'string', minLength: 1, description: 'That column.', examples: ['id'] },
       increment: { type: 'integer', description: 'What it counts by.', examples: [1] },
       type: { enum: ['smallint', 'integer', 'bigint'], description: 'Its type.' },
-      headroom: {
-        type: 'string',
-        pattern: '^\\d+(\\.\\d+)?%$',
-        'x-expected': 'a percentage such as 20%',
-        description: 'How much of its values must still be to come; the type of its columns counts too.',
-        examples: ['20%'],
-      },
+      headroom: percentSchema,
       ahead: {
         type: 'boolean',
         description: 'false: do not compare it with the values of its columns. Default true.',
@@ -102,7 +97,7 @@ export const sequence = defineCatalogCheck({
               hint: `ALTER SEQUENCE ${sql} AS ${wanted.type};`,
             },
         position === undefined || wanted.ahead === false ? undefined : sequenceTrouble(real, position),
-        position === undefined ? undefined : headroomProblem(real, position, wanted.headroom),
+        position === undefined ? undefined : headroomTrouble(real, position, wanted.headroom),
       ].filter((problem) => problem !== undefined);
       return conclude(problems, describe(real, position));
     });
@@ -128,19 +123,6 @@ function ownerProblem(real: Sequence, sql: string, table: string | undefined, co
           hint: `ALTER SEQUENCE ${sql} OWNED BY ${identifier(wanted.schema ?? 'public')}.${identifier(wanted.name)}.${identifier(column)};`,
         }),
   };
-}
-
-function headroomProblem(real: Sequence, position: Position, wanted: string | undefined) {
-  if (wanted === undefined || real.cycle) return undefined;
-  if (position.headroom * 100 >= Number.parseFloat(wanted)) return undefined;
-  return {
-    message: `sequence ${showName(real)} has ${showPercent(position.headroom)} of its values left, expected ${wanted}`,
-    hint: 'Make the column and the sequence bigint before it runs out.',
-  };
-}
-
-function showPercent(share: number): string {
-  return `${Math.floor(share * 1000) / 10}%`;
 }
 
 function describe(real: Sequence, position: Position | undefined): string {
