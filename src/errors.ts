@@ -46,6 +46,8 @@ export const ERRORS = {
   DROP_REFUSED: EXIT.stepFailed,
   DATABASE_MISSING: EXIT.stepFailed,
   REBUILD_REFUSED: EXIT.stepFailed,
+  REPAIR_REFUSED: EXIT.stepFailed,
+  REPAIR_FAILED: EXIT.stepFailed,
   // engine
   STEP_FAILED: EXIT.stepFailed,
   TIMEOUT: EXIT.stepFailed,

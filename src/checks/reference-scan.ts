@@ -49,10 +49,7 @@ export async function sampleOrphans(
 ): Promise<{ keys: number; samples: NonNullable<Finding['samples']> }> {
   const names = scan.child.columns.map((column) => column.name);
   const aliases = names.map((_name, index) => `k${index}`);
-  const condition =
-    scan.match === 'simple' || names.length === 1
-      ? orphanCondition(scan)
-      : `(${orphanCondition(scan)}) OR (${partialCondition(scan)})`;
+  const condition = offenderCondition(scan);
   const rows = await client.query<Record<string, string | null>>(
     `SELECT ${aliases.map((alias) => `${alias}::pg_catalog.text AS ${alias}`).join(', ')},
        n AS rows, pg_catalog.count(*) OVER () AS keys
@@ -71,6 +68,13 @@ export async function sampleOrphans(
       rows: Number(row.rows),
     })),
   };
+}
+
+/** A condition on the child, called c, for rows that a foreign key would refuse. */
+export function offenderCondition(scan: ReferenceScan): string {
+  return scan.match === 'simple' || scan.child.columns.length === 1
+    ? orphanCondition(scan)
+    : `(${orphanCondition(scan)}) OR (${partialCondition(scan)})`;
 }
 
 function orphanCondition({ child, parent, operators }: ReferenceScan): string {

@@ -233,3 +233,35 @@ export function rollbackJob(request: {
 }): Job {
   return job('rollback', `rollback of ${request.database}`, [step('rollback', 'rollback', { ...request })]);
 }
+
+/** Look, show, and with `apply` mend. With a backup its schema is restored first, as the model. */
+export function repairJob(
+  settings: With & { readonly database: string },
+  { apply, backup }: { readonly apply: boolean; readonly backup: string | undefined },
+): Job {
+  const model = backup === undefined ? [] : ['model'];
+  const repair = {
+    ...settings,
+    like: backup === undefined ? undefined : output('model', 'database'),
+  };
+  return job('repair', `repair of ${settings.database}`, [
+    ...(backup === undefined ? [] : [step('model', 'restore', { backup, into: 'sandbox', only: 'schema' })]),
+    step('look', 'repair', { ...repair, apply: false }, { needs: model }),
+    step(
+      'approve',
+      'approve',
+      { sql: output('look', 'sql'), count: output('look', 'found') },
+      { needs: ['look'] },
+    ),
+    ...(apply
+      ? [
+          step(
+            'mend',
+            'repair',
+            { ...repair, apply: true },
+            { needs: [...model, 'approve'], if: 'success() && steps.approve.outputs.approved' },
+          ),
+        ]
+      : []),
+  ]);
+}

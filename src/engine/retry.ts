@@ -24,6 +24,8 @@ const HELPED_BY_RETRY = {
   PROMOTE_REFUSED: false,
   DROP_REFUSED: false,
   REBUILD_REFUSED: false,
+  REPAIR_REFUSED: false,
+  REPAIR_FAILED: false,
   // A verdict on the data.
   CHECKS_FAILED: false,
   CHECKS_INCONCLUSIVE: false,

@@ -8,6 +8,7 @@ import { preflight } from './preflight.ts';
 import { promote } from './promote.ts';
 import { prune } from './prune.ts';
 import { rebuildConstraints } from './rebuild-constraints.ts';
+import { repair } from './repair.ts';
 import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
 import { sql } from './sql.ts';
@@ -26,6 +27,7 @@ export const stepKinds: readonly StepKind[] = [
   drop,
   prune,
   rebuildConstraints,
+  repair,
   sql,
   command,
 ];
