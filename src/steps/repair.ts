@@ -1,5 +1,6 @@
 /** `repair`: looks for damage and says which statements would mend it; with `apply` runs them. */
 import { BackplanError } from '../errors.ts';
+import { suiteChecks } from '../plan/suites.ts';
 import { connect } from '../postgres/client.ts';
 import { type RepairOutcome, repairDatabase, toScript } from '../repair/execute.ts';
 import { repairKinds } from '../repair/index.ts';
@@ -156,11 +157,11 @@ export const repair = defineStep({
 
 async function wanted(params: Params, context: StepContext) {
   const names = params.suite === undefined ? [] : [params.suite].flat();
+  const { run } = context;
   const bySuite = wantedBySuite(
-    names.flatMap((name) => {
-      const suite = Object.hasOwn(context.plan.suites, name) ? context.plan.suites[name] : undefined;
-      if (suite !== undefined) return suite;
-      throw new BackplanError('INPUT_INVALID', `the plan has no suite "${name}"`);
+    await suiteChecks(context.plan, names, {
+      kinds: context.checkKinds,
+      run: { id: run.id, job: run.job, plan: context.plan.name, startedAt: run.startedAt.toISOString() },
     }),
   );
   if (params.like === undefined) return bySuite;

@@ -226,14 +226,19 @@ describe('repair', () => {
   it('knows from a suite what must be there', async () => {
     sql(database, `ALTER TABLE ${USER} DROP CONSTRAINT "Us""er_key", DROP CONSTRAINT "to tenant"`);
     Object.assign(context.plan.suites, {
-      main: [
-        { kind: 'unique', with: { table: USER, columns: ['tenantId', 'e-mail'], name: 'My "key"' } },
-        {
-          kind: 'foreignKey',
-          with: { table: USER, columns: ['tenantId'], references: { table: 'Tenant', columns: ['id'] } },
-        },
-        { kind: 'unique', with: { table: 'Gone', columns: ['x'] } },
-      ],
+      main: {
+        name: 'main',
+        extends: [],
+        params: {},
+        checks: [
+          { kind: 'unique', with: { table: USER, columns: ['tenantId', 'e-mail'], name: 'My "key"' } },
+          {
+            kind: 'foreignKey',
+            with: { table: USER, columns: ['tenantId'], references: { table: 'Tenant', columns: ['id'] } },
+          },
+          { kind: 'unique', with: { table: 'Gone', columns: ['x'] } },
+        ],
+      },
     });
     expect(await run({ like: undefined, suite: 'main' })).toMatchObject({ found: 2, repaired: 2 });
     expect(
