@@ -35,9 +35,17 @@ const COPY = new RegExp(`^COPY (${IDENTIFIER}(?:\\.${IDENTIFIER})?) +(?:\\((.*)\
 const SETVAL = /^SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?\d+), (true|false)\);$/s;
 const SEARCH_PATH = /^SET search_path = ([^,]+), pg_catalog;$/;
 
+/** Sees every row of one table. */
+export interface CopyWatch {
+  /** As people read it. */
+  readonly table: string;
+  /** Called with the text of a row, without its line end; valid only during the call. */
+  onRow(line: Buffer, columns: readonly string[]): void;
+}
+
 /** Reads a dump's text to its end. Errors of the stream are thrown. */
-export async function readCopyLanes(source: Readable): Promise<CopyLanes> {
-  const reader = new CopyReader();
+export async function readCopyLanes(source: Readable, watch?: CopyWatch): Promise<CopyLanes> {
+  const reader = new CopyReader(watch);
   for await (const chunk of source as AsyncIterable<Buffer>) reader.push(chunk);
   return reader;
 }
@@ -62,6 +70,15 @@ class CopyReader implements CopyLanes {
   #column = 0;
   #rowA: number = ROW_A;
   #rowB: number = ROW_B;
+  readonly #watch: CopyWatch | undefined;
+  /** The table being read is the one that is watched. */
+  #watched = false;
+  /** The beginning of the row, from the chunks before. */
+  #row: Buffer[] = [];
+
+  constructor(watch?: CopyWatch) {
+    this.#watch = watch;
+  }
 
   push(chunk: Buffer): void {
     for (let at = 0; at < chunk.length; ) {
@@ -111,6 +128,7 @@ class CopyReader implements CopyLanes {
     };
     this.tables.set(key, table);
     this.#table = table;
+    this.#watched = key === this.#watch?.table;
   }
 
   #notice(line: string): void {
@@ -136,6 +154,7 @@ class CopyReader implements CopyLanes {
   /** The hot loop: returns where it stopped, behind the end of the rows or of the chunk. */
   #readRows(table: CopiedTable, chunk: Buffer, start: number): number {
     let [a, b, bytes] = [this.#a, this.#b, this.#bytes];
+    let rowStart = start;
     for (let at = start; at < chunk.length; at++) {
       const byte = chunk[at] ?? 0;
       if (byte !== TAB && byte !== NEWLINE) {
@@ -147,6 +166,7 @@ class CopyReader implements CopyLanes {
       // Two bytes that are `\.` end the rows; in a value the backslash would be doubled.
       if (byte === NEWLINE && bytes === 2 && this.#column === 0 && a === END_A && b === END_B) {
         this.#startRow();
+        this.#row = [];
         this.#table = undefined;
         return at + 1;
       }
@@ -158,9 +178,19 @@ class CopyReader implements CopyLanes {
         add(table.sums, last, mix(this.#rowA));
         add(table.sums, last + 1, mix(this.#rowB));
         this.#startRow();
+        if (this.#watched) {
+          const line = chunk.subarray(rowStart, at);
+          this.#watch?.onRow(
+            this.#row.length === 0 ? line : Buffer.concat([...this.#row, line]),
+            table.columns,
+          );
+          this.#row = [];
+          rowStart = at + 1;
+        }
       }
     }
     [this.#a, this.#b, this.#bytes] = [a, b, bytes];
+    if (this.#watched) this.#row.push(Buffer.from(chunk.subarray(rowStart)));
     return chunk.length;
   }
 
@@ -182,6 +212,16 @@ class CopyReader implements CopyLanes {
 
 function add(sums: Uint32Array, index: number, value: number): void {
   sums[index] = (sums[index] ?? 0) + value;
+}
+
+/** 53 bits of both hashes over some bytes. */
+export function hashBytes(bytes: Buffer): number {
+  let [a, b]: [number, number] = [SEED_A, SEED_B];
+  for (const byte of bytes) {
+    a = Math.imul(a ^ byte, PRIME_A);
+    b = Math.imul(b ^ byte, PRIME_B) ^ (b >>> 15);
+  }
+  return (mix(a) & 0x1fffff) * 2 ** 32 + mix(b);
 }
 
 /** Spreads every bit over all of them, so that sums of similar values do not cancel out. */

@@ -9,29 +9,28 @@ import { join } from 'node:path';
 import type { CheckResult } from '../checks/check-kind.ts';
 import { COMPARE_NAME } from '../checks/fingerprint-results.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
-import { archiveLanes, databaseLanes } from '../postgres/archive-lanes.ts';
-import { connect } from '../postgres/client.ts';
-import {
-  type CopyDifference,
-  type CopyLanes,
-  compareCopyLanes,
-  readCopyLanes,
-} from '../postgres/copy-lanes.ts';
+import { type Consume, readArchiveRows, readDatabaseRows } from '../postgres/archive-rows.ts';
+import { type Client, connect } from '../postgres/client.ts';
+import { type CopyDifference, compareCopyLanes, readCopyLanes } from '../postgres/copy-lanes.ts';
+import { type DifferingRows, findDifferingRows, type ReadRows } from '../postgres/copy-rows.ts';
 import { nameTest } from '../postgres/data-tables.ts';
 import { parseName } from '../postgres/object-name.ts';
-import { findTools } from '../postgres/tools.ts';
+import { findTools, type Tools } from '../postgres/tools.ts';
 import { type RestoreSource, toolContext } from './restore-source.ts';
 import type { DatabaseTarget, StepContext } from './step-kind.ts';
 
 interface ArchiveComparison {
-  readonly differences: readonly CopyDifference[];
+  readonly differences: readonly (CopyDifference & { readonly located?: DifferingRows })[];
   readonly tables: number;
   readonly rows: number;
   readonly sequences: number;
 }
 
+/** Tables whose differing rows are looked for: each is read twice more. */
+const LOCATED = 5;
+
 /**
- * Reads the archive and the database, both through PostgreSQL's own tools.
+ * Reads the archive and the database, both through PostgreSQL's own tools, and names the rows that differ.
  * @throws CHECKS_INCONCLUSIVE where the archive's rows are INSERT statements; BACKUP_CORRUPT, DUMP_FAILED, TOOL_MISSING
  */
 async function compareWithArchive(
@@ -46,27 +45,41 @@ async function compareWithArchive(
     binDirectories: context.plan.settings.binDirectories,
     need: ['pg_restore', 'pg_dump'],
   });
-  // One after the other: on failure nothing goes on behind the step's back.
-  const archive = await lanesOfSource(source, tools, context);
-  if (archive.inserts) {
-    throw new BackplanError('CHECKS_INCONCLUSIVE', `${source.label} holds its rows as INSERT statements`, {
-      hint: 'Only rows that were dumped with COPY (the default of pg_dump) can be compared.',
-    });
-  }
-  const database = await databaseLanes(tools, target.connection, {
-    ...toolContext(context),
-    applicationName,
+  const ofDatabase = <T>(consume: Consume<T>, table?: string) =>
+    readDatabaseRows(
+      tools,
+      target.connection,
+      { ...toolContext(context), applicationName, ...(table === undefined ? {} : { table }) },
+      consume,
+    );
+  return await withArchiveRows(source, tools, context, async (ofArchive) => {
+    // One after the other: on failure nothing goes on behind the step's back.
+    const archive = await ofArchive(readCopyLanes);
+    if (archive.inserts) {
+      throw new BackplanError('CHECKS_INCONCLUSIVE', `${source.label} holds its rows as INSERT statements`, {
+        hint: 'Only rows that were dumped with COPY (the default of pg_dump) can be compared.',
+      });
+    }
+    const database = await ofDatabase(readCopyLanes);
+    const names = [...archive.tables.keys(), ...archive.sequences.keys()].map(named);
+    const tests = except.map((text) => nameTest(text, names));
+    const differences: (CopyDifference & { located?: DifferingRows })[] = [];
+    for (const difference of compareCopyLanes(archive, database)) {
+      const { kind, object } = difference;
+      if (tests.some((test) => test(named(object)))) continue;
+      const located =
+        (kind === 'rows' || kind === 'content') && differences.length < LOCATED
+          ? await findDifferingRows(ofArchive, ofDatabase, object, await primaryKey(client, named(object)))
+          : undefined;
+      differences.push(located === undefined ? difference : { ...difference, located });
+    }
+    return {
+      differences,
+      tables: archive.tables.size,
+      rows: [...archive.tables.values()].reduce((sum, { rows }) => sum + rows, 0),
+      sequences: archive.sequences.size,
+    };
   });
-  const names = [...archive.tables.keys(), ...archive.sequences.keys()].map(named);
-  const tests = except.map((text) => nameTest(text, names));
-  return {
-    differences: compareCopyLanes(archive, database).filter(
-      ({ object }) => !tests.some((test) => test(named(object))),
-    ),
-    tables: archive.tables.size,
-    rows: [...archive.tables.values()].reduce((sum, { rows }) => sum + rows, 0),
-    sequences: archive.sequences.size,
-  };
 }
 
 function named(object: string): { schema: string; name: string } {
@@ -74,13 +87,35 @@ function named(object: string): { schema: string; name: string } {
   return { schema, name };
 }
 
-async function lanesOfSource(
+async function primaryKey(
+  client: Client,
+  { schema, name }: { schema: string; name: string },
+): Promise<string[]> {
+  const rows = await client.query<{ name: string }>(
+    `SELECT a.attname AS name FROM pg_catalog.pg_index i
+     JOIN pg_catalog.pg_class c ON c.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::pg_catalog.int2[])
+     WHERE i.indisprimary AND n.nspname = $1 AND c.relname = $2 ORDER BY a.attnum`,
+    [schema, name],
+  );
+  return rows.map((row) => row.name);
+}
+
+/** Gives `use` what reads the archive's rows, as often as it likes. */
+async function withArchiveRows<T>(
   source: RestoreSource,
-  tools: Awaited<ReturnType<typeof findTools>>,
+  tools: Tools,
   context: StepContext,
-): Promise<CopyLanes> {
-  if (source.format === 'plain') return await readCopyLanes(await source.open());
-  if (source.format === 'custom') return await archiveLanes(tools, await source.open(), toolContext(context));
+  use: (read: ReadRows) => Promise<T>,
+): Promise<T> {
+  const tool = toolContext(context);
+  const of = (table: string | undefined) => (table === undefined ? tool : { ...tool, table });
+  if (source.format === 'plain') return await use(async (consume) => await consume(await source.open()));
+  if (source.format === 'custom') {
+    return await use(
+      async (consume, table) => await readArchiveRows(tools, await source.open(), of(table), consume),
+    );
+  }
   const scratch = join(
     context.plan.settings.scratchDirectory ?? tmpdir(),
     `backplan-scratch-${randomBytes(6).toString('hex')}`,
@@ -89,7 +124,7 @@ async function lanesOfSource(
   try {
     await mkdir(scratch, { mode: 0o700 });
     const path = await source.materialize(scratch, (done) => context.progress({ done, unit: 'bytes' }));
-    return await archiveLanes(tools, path, toolContext(context));
+    return await use((consume, table) => readArchiveRows(tools, path, of(table), consume));
   } finally {
     await rm(scratch, { recursive: true, force: true });
     owned.release();
@@ -131,10 +166,10 @@ export async function archiveResults(
       context,
     );
     const partial = target.restoredFrom?.whole === false;
-    const results = differences.map(({ kind, object, message }) =>
+    const results = differences.map(({ kind, object, message, located }) =>
       partial && (kind === 'tableMissing' || (kind === 'sequence' && message.endsWith('is missing')))
         ? result(`${COMPARE_NAME} ${object}`, 'skipped', `${message}: the restore was partial`)
-        : result(`${COMPARE_NAME} ${object}`, 'failed', message, RESTORE_FAULT),
+        : { ...result(`${COMPARE_NAME} ${object}`, 'failed', message, RESTORE_FAULT), ...evidence(located) },
     );
     if (results.some(({ status }) => status !== 'skipped')) return results;
     const apart = options.except.length === 0 ? '' : `, apart from ${options.except.join(', ')}`;
@@ -153,6 +188,10 @@ export async function archiveResults(
     const { message, hint } = toBackplanError(error);
     return [result(COMPARE_NAME, 'errored', message, hint)];
   }
+}
+
+function evidence(located: DifferingRows | undefined): Pick<CheckResult, 'count' | 'samples'> {
+  return located === undefined ? {} : { count: located.count, samples: located.samples };
 }
 
 const RESTORE_FAULT =
@@ -175,10 +214,14 @@ export async function blame(
   if (!results.some(ofData)) return [...results];
   try {
     const { differences } = await compareWithArchive(await open(), target, [], context);
-    const lost = new Set(differences.map(({ object }) => `${COMPARE_NAME} ${object}`));
-    return results.map((result) =>
-      ofData(result) ? { ...result, hint: lost.has(result.name) ? RESTORE_FAULT : BACKUP_FAULT } : result,
-    );
+    const lost = new Map(differences.map((each) => [`${COMPARE_NAME} ${each.object}`, each]));
+    return results.map((result) => {
+      if (!ofData(result)) return result;
+      const found = lost.get(result.name);
+      return found === undefined
+        ? { ...result, hint: BACKUP_FAULT }
+        : { ...result, hint: RESTORE_FAULT, ...evidence(found.located) };
+    });
   } catch (error) {
     if (context.signal.aborted) throw error;
     context.log.warn(`the archive itself could not be looked at: ${toBackplanError(error).message}`);

@@ -2,11 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { createReadStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable as Stream } from 'node:stream';
 import { Readable } from 'node:stream';
 import { describe, expect, inject, it } from 'vitest';
-import { archiveLanes, databaseLanes } from '../../src/postgres/archive-lanes.ts';
+import { readArchiveRows, readDatabaseRows } from '../../src/postgres/archive-rows.ts';
 import { parseConnection } from '../../src/postgres/connection.ts';
 import { type CopyLanes, compareCopyLanes, readCopyLanes } from '../../src/postgres/copy-lanes.ts';
+import { findDifferingRows, type ReadRows } from '../../src/postgres/copy-rows.ts';
 import { findTools } from '../../src/postgres/tools.ts';
 import { createDatabase, sharedUrl, sql, temporaryFolder } from '../helpers/database.ts';
 import { createHardDatabase } from '../helpers/hard-schema.ts';
@@ -39,8 +41,15 @@ const tools = await findTools(undefined, {
   binDirectories: [inject('cluster').binDirectory],
   need: ['pg_restore'],
 });
+const archiveLanes = (_tools: typeof tools, input: string | Stream, _context: typeof context) =>
+  readArchiveRows(tools, input, context, readCopyLanes);
 const lanesOf = (database: string) =>
-  databaseLanes(tools, parseConnection(sharedUrl(database)), { ...context, applicationName: 'test' });
+  readDatabaseRows(
+    tools,
+    parseConnection(sharedUrl(database)),
+    { ...context, applicationName: 'test' },
+    readCopyLanes,
+  );
 const differences = (a: CopyLanes, b: CopyLanes) => compareCopyLanes(a, b).map(({ message }) => message);
 
 const custom = dump('custom', '-Fc');
@@ -90,6 +99,33 @@ describe('lanes of COPY lines', () => {
       'table "secret_notes" is missing',
       'the content of "User"."note" differs from the archive',
     ]);
+  });
+
+  it('lead to the rows that differ, by key', async () => {
+    const ofArchive: ReadRows = (consume, table) =>
+      readArchiveRows(tools, custom, { ...context, ...(table === undefined ? {} : { table }) }, consume);
+    const ofCopy: ReadRows = (consume, table) =>
+      readDatabaseRows(
+        tools,
+        parseConnection(sharedUrl(copy)),
+        { ...context, applicationName: 'test', ...(table === undefined ? {} : { table }) },
+        consume,
+      );
+    const ids = sql(source, 'SELECT id FROM "User" ORDER BY id LIMIT 3').split('\n');
+    sql(copy, `SET session_replication_role = replica; DELETE FROM "User" WHERE id = '${ids[2]}'`);
+    const { count, samples } = await findDifferingRows(ofArchive, ofCopy, '"User"', ['id']);
+    expect(count).toBe(2);
+    expect(samples).toEqual(
+      expect.arrayContaining([
+        { id: ids[0], row: 'changed' },
+        { id: ids[2], row: 'missing' },
+      ]),
+    );
+    expect(await findDifferingRows(ofArchive, ofCopy, '"only_one"', [])).toEqual({ count: 1, samples: [] });
+    const plain = dump('rows.sql', '-t', '"User"');
+    const ofPlain: ReadRows = async (consume) =>
+      await consume(createReadStream(plain, { highWaterMark: 50 }));
+    expect((await findDifferingRows(ofPlain, ofCopy, '"User"', ['id'])).count).toBe(2);
   });
 
   it('are unknown where rows are INSERT statements', async () => {

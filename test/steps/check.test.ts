@@ -259,6 +259,11 @@ describe('compareFingerprint', () => {
     expect(failed.message).toContain('the content of "User"."Name" differs from the archive');
     expect(failed.detail).toContain('the restore lost it');
     expect(failed.detail).not.toContain('Session');
+    const { results } = context.reports.at(-1) as CheckReport;
+    expect(results.find(({ status }) => status === 'failed')).toMatchObject({
+      count: 1,
+      samples: [{ id: '1', row: 'changed' }],
+    });
   });
 
   it('compares with an archive from elsewhere, whatever it is packed in', async () => {
