@@ -76,7 +76,9 @@ SELECT 'column' AS kind, n.nspname AS schema, c.relname AS relation, o.attname A
     'storage', CASE WHEN o.attstorage <> ty.typstorage THEN o.attstorage::text END,
     ${version >= 140_000 ? "'compression', nullif(o.attcompression::text, '')," : ''}
     'statistics', nullif(o.attstattarget, -1),
-    'options', pg_catalog.array_to_string(o.attoptions, ', ')
+    -- The server keeps notes of its own among the options (pg_attver in 17.12), which no dump carries.
+    'options', (SELECT pg_catalog.string_agg(x, ', ' ORDER BY x) FROM pg_catalog.unnest(o.attoptions) x
+                WHERE pg_catalog.starts_with(x, 'n_distinct'))
   ) AS a
 FROM (SELECT attrelid AS relation, * FROM pg_catalog.pg_attribute WHERE attnum > 0 AND NOT attisdropped) o
 JOIN pg_catalog.pg_type ty ON ty.oid = o.atttypid
