@@ -65,6 +65,7 @@ export const ERRORS = {
   TOOL_TOO_OLD: EXIT.environment,
   VERSION_UNSUPPORTED: EXIT.environment,
   EXTENSION_MISSING: EXIT.environment,
+  CHECKS_ENVIRONMENT: EXIT.environment,
   ROLE_MISSING: EXIT.environment,
   LOCALE_MISSING: EXIT.environment,
   DISK_SPACE: EXIT.environment,

@@ -33,6 +33,8 @@ export interface CheckResult extends Omit<Finding, 'outcome' | 'of'> {
   readonly status: CheckStatus;
   readonly durationMs: number;
   readonly error?: string;
+  /** It could not look because this server lacks something (an extension, a right): no word on the data. */
+  readonly environment?: true;
 }
 
 /** The only way a check talks to the database. */

@@ -1,11 +1,13 @@
 /** Why a check could not look, in words for the person who reads the report. */
-import { BackplanError, toBackplanError } from '../errors.ts';
+import { BackplanError, EXIT, toBackplanError } from '../errors.ts';
 import { sqlState } from '../postgres/client.ts';
 import { formatDuration } from '../units.ts';
 
 export interface Failure {
   readonly message: string;
   readonly hint?: string;
+  /** The server lacks something that the check needs. */
+  readonly environment?: true;
   /** The connection is gone, and the snapshot with it. */
   readonly lost: boolean;
 }
@@ -27,7 +29,7 @@ export function explainFailure(error: unknown, timeoutMs: number): Failure {
       lost: false,
     };
   }
-  if (state === '42501') {
+  if (state === '42501' && known.code !== 'PERMISSION_DENIED') {
     const rowSecurity = /row-level security/.test(known.message);
     return {
       message: known.message,
@@ -40,6 +42,7 @@ export function explainFailure(error: unknown, timeoutMs: number): Failure {
   return {
     message: known.message,
     ...(known.hint === undefined ? {} : { hint: known.hint }),
+    ...(known.exitCode === EXIT.environment ? { environment: true } : {}),
     lost:
       error instanceof BackplanError && (error.code === 'CONNECTION_FAILED' || error.code === 'CANCELLED'),
   };

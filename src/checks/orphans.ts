@@ -1,7 +1,8 @@
 import { BackplanError } from '../errors.ts';
+import { identifier, literal } from '../postgres/client.ts';
 import { equalityOperators } from '../postgres/columns.ts';
 import { columnsSchema, type JsonSchema, tableNameSchema } from '../schema.ts';
-import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
+import { type CheckClient, type CheckOptions, defineCheck, type Finding, useOwnNames } from './check-kind.ts';
 import { type Relation, requireColumns, requireTable, showColumns, showName } from './names.ts';
 import { countOrphans, type Orphans, type ReferenceScan, sampleOrphans } from './reference-scan.ts';
 
@@ -21,10 +22,13 @@ export const referencesSchema = {
 export const orphans = defineCheck({
   kind: 'orphans',
   summary: 'No row refers to a row that does not exist; needs no foreign key.',
+  keys: ['where', 'warnAbove', 'failAbove'],
   params: {
     type: 'object',
     description: 'A logical reference whose rows must all lead somewhere.',
-    required: ['table', 'columns', 'references'],
+    required: ['table', 'columns'],
+    minProperties: 3,
+    'x-expected': 'a table, columns, and references or discriminator',
     additionalProperties: false,
     properties: {
       table: { ...tableNameSchema, description: 'The referring table.', examples: ['AuditLog'] },
@@ -35,6 +39,32 @@ export const orphans = defineCheck({
         examples: [['userId']],
       },
       references: referencesSchema,
+      discriminator: {
+        type: 'object',
+        description: 'For references that lead to one of several tables: the column that says to which.',
+        required: ['column', 'references'],
+        additionalProperties: false,
+        properties: {
+          column: {
+            type: 'string',
+            minLength: 1,
+            description: 'The column that names the kind of the referenced row.',
+            examples: ['subjectType'],
+          },
+          references: {
+            type: 'object',
+            description: 'What each of its values leads to.',
+            minProperties: 1,
+            additionalProperties: referencesSchema,
+            examples: [{ user: { table: 'User', columns: ['id'] } }],
+          },
+          others: {
+            enum: ['refused', 'accepted'],
+            default: 'refused',
+            description: 'Whether rows with another value in that column are offenders.',
+          },
+        },
+      },
       match: {
         enum: ['simple', 'full'],
         default: 'simple',
@@ -44,27 +74,122 @@ export const orphans = defineCheck({
     },
     examples: [{ table: 'AuditLog', columns: ['userId'], references: { table: 'User', columns: ['id'] } }],
   },
-  title: ({ table, columns, references }) => `orphans ${referenceTitle(table, columns, references)}`,
-  async run(client, { table, columns, references, match = 'simple' }, { sample }) {
+  title: ({ table, columns, references, discriminator }) =>
+    references === undefined
+      ? `orphans ${table} (${columns.join(', ')}) → by ${discriminator?.column ?? 'nothing'}`
+      : `orphans ${referenceTitle(table, columns, references)}`,
+  async run(client, { table, columns, references, discriminator, match = 'simple' }, options) {
     const child = await requireTable(client, table);
-    const parent = await requireTable(client, references.table);
-    const scan = await logicalScan(client, child, columns, parent, references.columns, match);
-    const found = await countOrphans(client, scan);
-    if (found.rows + found.partial > 0) {
-      return await orphanFinding(
-        client,
-        scan,
-        found,
-        referenceText(columns, parent, references.columns),
-        sample,
-      );
+    if (options.where !== undefined) await useOwnNames(client);
+    if (discriminator !== undefined && references === undefined) {
+      return await polymorphic(client, child, columns, { match, ...discriminator }, options);
     }
-    const [row] = await client.query<{ any: boolean }>(`SELECT EXISTS (SELECT FROM ${child.sql}) AS any`);
+    if (references === undefined || discriminator !== undefined) {
+      throw new BackplanError('INPUT_INVALID', 'expected either references or discriminator');
+    }
+    const parent = await requireTable(client, references.table);
+    const from = fromWhere(child, options.where);
+    const scan = await logicalScan(
+      client,
+      { ...child, sql: from },
+      columns,
+      parent,
+      references.columns,
+      match,
+    );
+    const found = await countOrphans(client, scan);
+    const text = referenceText(columns, parent, references.columns);
+    if (found.rows + found.partial > 0) {
+      return await orphanFinding(client, scan, found, text, options.sample);
+    }
+    const [row] = await client.query<{ any: boolean }>(`SELECT EXISTS (SELECT FROM ${from} AS c) AS any`);
     return row?.any === true
-      ? { outcome: 'passed', message: `no orphans: ${referenceText(columns, parent, references.columns)}` }
+      ? { outcome: 'passed', message: `no orphans: ${text}` }
       : { outcome: 'vacuous', message: `${showName(child)} is empty: there was no reference to follow` };
   },
 });
+
+/** The table, or its rows that meet a condition, to be read under an alias. */
+function fromWhere(table: Relation, where: string | undefined): string {
+  return where === undefined ? table.sql : `(SELECT * FROM ${table.sql} AS t WHERE (\n${where}\n))`;
+}
+
+/** References that lead to one of several tables, table by table; rows that name none of them. */
+async function polymorphic(
+  client: CheckClient,
+  child: Relation,
+  columns: readonly string[],
+  by: {
+    readonly column: string;
+    readonly references: Readonly<
+      Record<string, { readonly table: string; readonly columns: readonly string[] }>
+    >;
+    readonly others?: 'refused' | 'accepted';
+    readonly match: ReferenceScan['match'];
+  },
+  options: CheckOptions,
+): Promise<Finding> {
+  await requireColumns(client, child, [by.column]);
+  const value = `t.${identifier(by.column)}::pg_catalog.text`;
+  const where = (condition: string) =>
+    fromWhere(child, options.where === undefined ? condition : `(${options.where}\n) AND (${condition})`);
+  const said: string[] = [];
+  const samples: NonNullable<Finding['samples']>[number][] = [];
+  let count = 0;
+  for (const [name, references] of Object.entries(by.references)) {
+    const parent = await requireTable(client, references.table);
+    const from = where(`${value} = ${literal(name).trim()}`);
+    const scan = await logicalScan(
+      client,
+      { ...child, sql: from },
+      columns,
+      parent,
+      references.columns,
+      by.match,
+    );
+    const found = await countOrphans(client, scan);
+    if (found.rows + found.partial === 0) continue;
+    const finding = await orphanFinding(
+      client,
+      scan,
+      found,
+      referenceText(columns, parent, references.columns),
+      options.sample,
+    );
+    said.push(`${name}: ${finding.message}`);
+    count += finding.count ?? 0;
+    samples.push(...(finding.samples ?? []).map((sample) => ({ [by.column]: name, ...sample })));
+  }
+  const known = Object.keys(by.references).map((name) => literal(name).trim());
+  const set = columns.map((column) => `t.${identifier(column)} IS NOT NULL`).join(' AND ');
+  const strange = where(`${set} AND (${value} = ANY (ARRAY[${known.join(', ')}])) IS NOT TRUE`);
+  const others =
+    by.others === 'accepted'
+      ? []
+      : await client.query<{ value: string | null; n: string }>(
+          `SELECT ${value} AS value, pg_catalog.count(*) AS n FROM ${strange} AS t GROUP BY 1 ORDER BY 2 DESC, 1`,
+        );
+  if (others.length > 0) {
+    const rows = others.reduce((sum, each) => sum + Number(each.n), 0);
+    count += rows;
+    said.push(
+      `${rows} row${rows === 1 ? '' : 's'} with another ${identifier(by.column)}: ${others
+        .slice(0, 3)
+        .map((each) => (each.value === null ? 'NULL' : JSON.stringify(each.value)))
+        .join(', ')}`,
+    );
+    samples.push(...others.map((each) => ({ [by.column]: each.value, rows: Number(each.n) })));
+  }
+  if (said.length > 0) {
+    return { outcome: 'failed', message: said.join('; '), count, samples: samples.slice(0, options.sample) };
+  }
+  const [row] = await client.query<{ any: boolean }>(
+    `SELECT EXISTS (SELECT FROM ${fromWhere(child, options.where)} AS c) AS any`,
+  );
+  return row?.any === true
+    ? { outcome: 'passed', message: `no orphans: ${showColumns(columns)} by ${identifier(by.column)}` }
+    : { outcome: 'vacuous', message: `${showName(child)} is empty: there was no reference to follow` };
+}
 
 export function referenceTitle(
   table: string,

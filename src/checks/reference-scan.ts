@@ -77,9 +77,14 @@ export function offenderCondition(scan: ReferenceScan): string {
     : `(${orphanCondition(scan)}) OR (${partialCondition(scan)})`;
 }
 
-function orphanCondition({ child, parent, operators }: ReferenceScan): string {
-  const notNull = child.columns.map((column) => `c.${identifier(column.name)} IS NOT NULL`);
-  const pairs = child.columns.map((column, index) => {
+function orphanCondition(scan: ReferenceScan): string {
+  const notNull = scan.child.columns.map((column) => `c.${identifier(column.name)} IS NOT NULL`);
+  return `${notNull.join(' AND ')} AND NOT EXISTS (SELECT FROM ${scan.parent.from} AS p WHERE ${pairsOf(scan).join(' AND ')})`;
+}
+
+/** The conditions on which a row `c` refers to a row `p`, one for each pair of columns. */
+export function pairsOf({ child, parent, operators }: ReferenceScan): string[] {
+  return child.columns.map((column, index) => {
     const referenced = parent.columns[index] as Column;
     // As the server's own check: the parent's collation decides. Without it, two collations are an error.
     const collate =
@@ -90,7 +95,6 @@ function orphanCondition({ child, parent, operators }: ReferenceScan): string {
         : ` COLLATE ${referenced.collation}`;
     return `p.${identifier(referenced.name)} ${operators[index]} c.${identifier(column.name)}${collate}`;
   });
-  return `${notNull.join(' AND ')} AND NOT EXISTS (SELECT FROM ${parent.from} AS p WHERE ${pairs.join(' AND ')})`;
 }
 
 function partialCondition({ child }: ReferenceScan): string {

@@ -31,6 +31,10 @@ export const checkResultSchema = {
       description: 'Some of the offenders: keys, not whole rows.',
     },
     error: { type: 'string', description: 'Why it could not look.' },
+    environment: {
+      const: true,
+      description: 'It could not look because this server lacks something: no word on the data.',
+    },
   },
 } as const satisfies JsonSchema;
 

@@ -2,6 +2,7 @@
 import { toBackplanError } from '../errors.ts';
 import type { CheckResult, Finding } from './check-kind.ts';
 import type { Entry } from './entries.ts';
+import type { Failure } from './failure.ts';
 import { statusOf } from './thresholds.ts';
 
 /** What a kind found → what is reported. */
@@ -22,7 +23,7 @@ export function toResult(entry: Entry, finding: Finding | undefined, durationMs:
     };
   } catch (error) {
     const { message, hint } = toBackplanError(error);
-    return errored(entry, message, durationMs, hint);
+    return errored(entry, hint === undefined ? { message } : { message, hint }, durationMs);
   }
 }
 
@@ -41,7 +42,12 @@ function shorten(sample: Readonly<Record<string, unknown>>): Record<string, unkn
 }
 
 /** A check that could not look. */
-export function errored(entry: Entry, message: string, durationMs: number, hint?: string): CheckResult {
+export function errored(
+  entry: Entry,
+  why: string | Pick<Failure, 'message' | 'hint' | 'environment'>,
+  durationMs: number,
+): CheckResult {
+  const { message, ...rest } = typeof why === 'string' ? { message: why } : why;
   return {
     name: entry.name,
     kind: entry.kind,
@@ -50,6 +56,6 @@ export function errored(entry: Entry, message: string, durationMs: number, hint?
     durationMs,
     message,
     error: message,
-    ...(hint === undefined ? {} : { hint }),
+    ...rest,
   };
 }

@@ -28,6 +28,11 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.numbe
 WHERE i.indrelid = $1::pg_catalog.oid AND i.indisprimary AND k.position <= i.indnkeyatts
 ORDER BY k.position`;
 
+/** The columns of the primary key, in its order; none where there is no such key. */
+export async function keyColumns(client: CheckClient, table: Relation): Promise<string[]> {
+  return (await client.query<{ name: string }>(KEY, [table.oid])).map(({ name }) => name);
+}
+
 /**
  * Some rows of a table that meet a condition on `t`: their primary key (without one, the place in the table) or, when
  * the plan asks for it, the whole row.
@@ -39,11 +44,11 @@ export async function offenders(
   options: CheckOptions,
 ): Promise<NonNullable<Finding['samples']>> {
   if (options.sample === 0) return [];
-  const keys = options.rows ? [] : await client.query<{ name: string }>(KEY, [table.oid]);
+  const keys = options.rows ? [] : await keyColumns(client, table);
   const list = options.rows
     ? 't.*'
     : keys.length > 0
-      ? keys.map(({ name }) => `t.${identifier(name)}`).join(', ')
+      ? keys.map((name) => `t.${identifier(name)}`).join(', ')
       : table.kind === 'r' || table.kind === 'p' || table.kind === 'm'
         ? 't.ctid::pg_catalog.text AS ctid'
         : 't.*';

@@ -12,7 +12,7 @@ import {
   type Scan,
 } from './check-kind.ts';
 import type { Entry } from './entries.ts';
-import { explainFailure } from './failure.ts';
+import { explainFailure, type Failure } from './failure.ts';
 import { errored, toResult } from './result.ts';
 
 /** A check and what it wants to know of a table. */
@@ -83,8 +83,8 @@ export class Session {
       if (wanted === undefined || isFinding(wanted)) done.push([entry, toResult(entry, wanted, 0)]);
       else readers.push({ entry, scan: wanted });
     };
-    const refuse = (entry: Entry, error: { message: string; hint?: string }, durationMs: number) =>
-      done.push([entry, errored(entry, error.message, durationMs, error.hint)]);
+    const refuse = (entry: Entry, why: Failure, durationMs: number) =>
+      done.push([entry, errored(entry, withoutLost(why), durationMs)]);
     // All behind one savepoint: it is only the catalog that they read.
     const together = await this.#guarded(entries, async () => {
       for (const entry of entries) {
@@ -140,7 +140,7 @@ export class Session {
   ): Promise<CheckResult> {
     const { value, error, durationMs } = await this.#guarded([entry], work);
     if (error === undefined) return toResult(entry, value, alreadyMs + durationMs);
-    return errored(entry, error.message, alreadyMs + durationMs, error.hint);
+    return errored(entry, withoutLost(error), alreadyMs + durationMs);
   }
 
   /** One query for all of them; undefined where that failed, and each must be asked for alone. */
@@ -181,7 +181,7 @@ export class Session {
     }
     const [only] = entries;
     if (only !== undefined && entries.length === 1) {
-      yield [only, errored(only, error?.message ?? 'cannot be run', durationMs, error?.hint)];
+      yield [only, errored(only, error === undefined ? 'cannot be run' : withoutLost(error), durationMs)];
       return;
     }
     if (this.lost) return;
@@ -199,7 +199,7 @@ export class Session {
     entries: readonly Entry[],
     work: () => Promise<T>,
     times = 1,
-  ): Promise<{ value?: T; error?: { message: string; hint?: string }; durationMs: number }> {
+  ): Promise<{ value?: T; error?: Failure; durationMs: number }> {
     const started = performance.now();
     const elapsed = () => Math.round(performance.now() - started);
     const own =
@@ -208,7 +208,10 @@ export class Session {
     const left = this.#begun + within - started;
     if (left <= 0) {
       const message = `not run: the time of the suite (${formatDuration(within)}) was up`;
-      return { error: { message, hint: 'Give the suite a longer timeout, or fewer checks.' }, durationMs: 0 };
+      return {
+        error: { message, hint: 'Give the suite a longer timeout, or fewer checks.', lost: false },
+        durationMs: 0,
+      };
     }
     const timeoutMs = Math.min(own, left);
     const distrust = entries.some((entry) => !this.#optionsOf(entry).trustIndexes) ? DISTRUST : '';
@@ -219,9 +222,9 @@ export class Session {
       this.#deadline = started + timeoutMs;
       return { value: await work(), durationMs: elapsed() };
     } catch (error) {
-      const { lost, ...why } = explainFailure(error, timeoutMs);
-      if (lost) this.lost = true;
-      return { error: why, durationMs: elapsed() };
+      const failure = explainFailure(error, timeoutMs);
+      if (failure.lost) this.lost = true;
+      return { error: failure, durationMs: elapsed() };
     } finally {
       if (!this.lost) await this.#rewind();
     }
@@ -236,4 +239,8 @@ export class Session {
       this.lost = true;
     }
   }
+}
+
+function withoutLost({ lost: _lost, ...why }: Failure): Omit<Failure, 'lost'> {
+  return why;
 }

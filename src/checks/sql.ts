@@ -25,7 +25,7 @@ export const sql = defineCheck({
       },
       expect: {
         description:
-          'empty: no row (each row is an offender, shown as sample). rows: at least one row. true, false: the first column of the first row. {value: x}: the same, equal to x. {rows: n}: exactly n rows.',
+          'empty: no row (each row is an offender, shown as sample). rows: at least one row. true, false: the first column of the first row. {value: x}: the same, equal to x. {rows: n}: exactly n rows. {set: […]}: exactly these rows, in any order.',
         default: 'empty',
         oneOf: [
           { enum: ['empty', 'rows'] },
@@ -55,9 +55,26 @@ export const sql = defineCheck({
               },
             },
           },
+          {
+            type: 'object',
+            required: ['set'],
+            additionalProperties: false,
+            properties: {
+              set: {
+                type: 'array',
+                maxItems: 1000,
+                items: {
+                  type: 'object',
+                  additionalProperties: { type: ['string', 'number', 'boolean', 'null'] },
+                },
+                description: 'The rows that there must be, in any order, each as column: value.',
+                examples: [[{ code: 'DE', name: 'Germany' }]],
+              },
+            },
+          },
         ],
-        'x-expected': 'empty, rows, true, false, {value: …} or {rows: …}',
-        examples: ['empty', { value: 0 }, { rows: 14 }],
+        'x-expected': 'empty, rows, true, false, {value: …}, {rows: …} or {set: […]}',
+        examples: ['empty', { value: 0 }, { rows: 14 }, { set: [{ code: 'DE' }, { code: 'FR' }] }],
       },
     },
     examples: [
@@ -89,7 +106,11 @@ type Expectation =
   | 'rows'
   | boolean
   | { value: string | number | boolean | null }
-  | { rows: number };
+  | { rows: number }
+  | { set: readonly RowGiven[] };
+
+type Scalar = string | number | boolean | null;
+type RowGiven = Readonly<Record<string, Scalar>>;
 
 async function look(
   client: CheckClient,
@@ -112,7 +133,72 @@ async function look(
       ? { outcome: 'passed', message }
       : { outcome: 'failed', message: `${message}, expected ${expect.rows}`, count: 1 };
   }
+  if (typeof expect === 'object' && 'set' in expect) return await expectSet(client, text, expect.set, sample);
   return await expectValue(client, text, typeof expect === 'object' ? expect.value : expect);
+}
+
+/** Rows beyond those that were expected which are read to say how many there are. */
+const SURPLUS = 1000;
+
+/** Values are compared as the server writes them, numbers as numbers; a row that comes twice is expected twice. */
+async function expectSet(
+  client: CheckClient,
+  text: string,
+  expected: readonly RowGiven[],
+  sample: number,
+): Promise<Finding> {
+  const rows = await client.query<{ row: Record<string, unknown> }>(
+    `SELECT pg_catalog.to_jsonb(backplan_query.*) AS row FROM (\n${text}\n) AS backplan_query LIMIT ${expected.length + SURPLUS}`,
+  );
+  const open = new Map<string, { given: RowGiven; times: number }>();
+  for (const given of expected) {
+    const key = keyOf(given);
+    open.set(key, { given, times: (open.get(key)?.times ?? 0) + 1 });
+  }
+  const surplus: Record<string, unknown>[] = [];
+  for (const { row } of rows) {
+    const found = open.get(keyOf(row));
+    if (found === undefined || found.times === 0) surplus.push(row);
+    else found.times -= 1;
+  }
+  const missing = [...open.values()].flatMap(({ given, times }) =>
+    Array.from({ length: times }, () => given),
+  );
+  if (missing.length + surplus.length === 0) {
+    return expected.length === 0
+      ? { outcome: 'passed', message: 'the query yields no row, as expected' }
+      : { outcome: 'passed', message: `the query yields the ${expected.length} expected rows` };
+  }
+  const parts = [
+    missing.length === 0
+      ? undefined
+      : `${missing.length} expected row${missing.length === 1 ? '' : 's'} missing`,
+    surplus.length === 0 ? undefined : `${surplus.length} row${surplus.length === 1 ? '' : 's'} not expected`,
+  ].filter((part) => part !== undefined);
+  return {
+    outcome: 'failed',
+    message: `the query yields other rows: ${parts.join(', ')}`,
+    count: missing.length + surplus.length,
+    samples: [
+      ...missing.map((row) => ({ expected: JSON.stringify(row) })),
+      ...surplus.map((row) => ({ found: JSON.stringify(row) })),
+    ].slice(0, sample),
+  };
+}
+
+/** Equal for rows that hold the same: `1`, `1.0` and `"1"` are, and so is the order of columns. */
+function keyOf(row: Readonly<Record<string, unknown>>): string {
+  const value = (item: unknown) =>
+    item === null || item === undefined
+      ? null
+      : typeof item === 'object'
+        ? JSON.stringify(item)
+        : String(item);
+  return JSON.stringify(
+    Object.entries(row)
+      .map(([key, item]) => [key, value(item)] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
 }
 
 /** A closing semicolon and blanks after it do no harm; anything more is refused by the server. */

@@ -56,21 +56,25 @@ export const unique = defineCheck({
     ],
   },
   title: ({ table, columns, exists }) => existenceTitle(`unique ${table} (${columns.join(', ')})`, exists),
-  async run(client, params, { sample }) {
+  async run(client, params, { sample, trustIndexes }) {
     const [table] = await findTables(client, [params.table]);
     if (table === undefined) throw new Error('no table was looked for');
     if (isMissing(table)) return withoutTable(table, params.exists);
     const indexes = await loadUniqueIndexes(client, table.oid);
     const finding = await fromCatalog(client, table, params, indexes);
-    if (finding !== undefined) return finding;
     const { columns, name } = params;
+    if (finding !== undefined) {
+      const doubtful = !trustIndexes && params.exists !== false && finding.outcome === 'passed';
+      return doubtful ? await fromRows(client, table, columns, finding, sample) : finding;
+    }
     const near = indexes.find((index) => sameSet(index.columns, columns));
     const duplicates = await attempt(client, () =>
       findDuplicates(client, table.sql, columns, { limit: Math.max(1, sample), nullsNotDistinct: false }),
     );
     return missing(table, columns, near, name, duplicates, sample);
   },
-  async runAll(client, all) {
+  async runAll(client, all, options) {
+    if (options.some(({ trustIndexes }) => !trustIndexes)) throw new Error('the rows must be looked at');
     const tables = await findTables(
       client,
       all.map(({ table }) => table),
@@ -126,6 +130,28 @@ async function fromCatalog(
   }
   if (guard !== undefined) return { outcome: 'passed', message: describeGuard(guard, columns, wantedName) };
   return undefined;
+}
+
+/** An index under suspicion proves nothing; the rows do. */
+async function fromRows(
+  client: CheckClient,
+  table: Relation,
+  columns: readonly string[],
+  guarded: Finding,
+  sample: number,
+): Promise<Finding> {
+  const { groups, rows, top } = await findDuplicates(client, table.sql, columns, {
+    limit: Math.max(1, sample),
+    nullsNotDistinct: false,
+  });
+  if (groups === 0) return { ...guarded, message: `${guarded.message}; the rows keep to it` };
+  return {
+    outcome: 'failed',
+    message: `${guarded.message} is damaged: ${groups} key${groups === 1 ? ' is' : 's are'} there more than once (${rows} rows)`,
+    hint: `Resolve the duplicates, then: REINDEX TABLE CONCURRENTLY ${table.sql};`,
+    count: groups,
+    samples: top.slice(0, sample).map(({ key, rows: times }) => ({ ...key, rows: times })),
+  };
 }
 
 function dropOf(table: Relation, guard: UniqueIndex): string {

@@ -28,6 +28,7 @@ const HELPED_BY_RETRY = {
   REPAIR_FAILED: false,
   // A verdict on the data.
   CHECKS_FAILED: false,
+  CHECKS_ENVIRONMENT: false,
   CHECKS_INCONCLUSIVE: false,
   // Somebody wants it to end.
   CANCELLED: false,

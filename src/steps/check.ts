@@ -438,6 +438,7 @@ function failure(report: Omit<SuiteReport, 'durationMs' | 'leftOut'>): BackplanE
   const open = report.results.filter(({ status, severity }) =>
     rejected ? status === 'failed' : severity === 'error' && status !== 'passed' && status !== 'warned',
   );
+  const environment = open.length > 0 && open.every((result) => result.environment === true);
   const named = open.slice(0, NAMED).map(({ name, message }) => `${name}: ${message}`);
   const rest = open.length > NAMED ? `; and ${open.length - NAMED} more` : '';
   const detail = report.results
@@ -448,7 +449,7 @@ function failure(report: Omit<SuiteReport, 'durationMs' | 'leftOut'>): BackplanE
     );
   const hint = open.find((result) => result.hint !== undefined)?.hint;
   return new BackplanError(
-    rejected ? 'CHECKS_FAILED' : 'CHECKS_INCONCLUSIVE',
+    rejected ? 'CHECKS_FAILED' : environment ? 'CHECKS_ENVIRONMENT' : 'CHECKS_INCONCLUSIVE',
     `${report.summary}${named.length === 0 ? '' : `: ${named.join('; ')}`}${rest}`,
     {
       detail: detail.join('\n'),

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, inject, it } from 'vitest';
-import { type CheckKind, type CheckResult, defineCheck } from '../../src/checks/check-kind.ts';
+import { type CheckKind, type CheckResult, defineCheck, defineScan } from '../../src/checks/check-kind.ts';
 import { checkReportSchema } from '../../src/checks/report-schema.ts';
 import { concludeReport, runSuite, type SuiteOptions } from '../../src/checks/suite.ts';
 import { BackplanError } from '../../src/errors.ts';
@@ -181,6 +181,171 @@ describe('checks of one kind in one query', () => {
     });
     expect(calls).toEqual(['all 3', 'one select 1', 'one select 1/0', 'one select 2']);
     expect(report.results.map(({ status }) => status)).toEqual(['passed', 'errored', 'passed']);
+  });
+});
+
+describe('scans', () => {
+  const read = defineScan({
+    kind: 'read',
+    summary: '',
+    params: { type: 'string' },
+    keys: ['warnAbove', 'failAbove'],
+    title: (text) => `read ${text}`,
+    scan: async (_client, text) => ({
+      from: 'public."User"',
+      // The same text in two checks is one column of one statement, and so has one value.
+      columns: [
+        'pg_catalog.clock_timestamp()',
+        `pg_catalog.count(*) FILTER (WHERE ${text})`,
+        'pg_catalog.count(*)',
+      ],
+      async conclude(client, [at, bad, of]) {
+        if (text === 'id IS NOT NULL') await client.query('SELECT 1/0');
+        return Number(bad) === 0
+          ? { outcome: 'passed', message: `${at}` }
+          : { outcome: 'failed', message: `${at}`, count: Number(bad), of: Number(of) };
+      },
+    }),
+  });
+  const all = new Map([...kinds, ['read', read]]);
+  const entry = (text: string, shared = {}) => ({ kind: 'read', with: text, shared });
+  const statementsOf = (results: readonly CheckResult[]) =>
+    new Set(results.filter(({ error }) => error === undefined).map(({ message }) => message.split(';')[0]))
+      .size;
+
+  it('share one statement for all checks over a table', async () => {
+    const report = await run([entry('false'), entry('level < 0'), passes, entry('level > 1')], {
+      kinds: all,
+    });
+    expect(report.results.map(({ status }) => status)).toEqual(['passed', 'passed', 'passed', 'failed']);
+    expect(statementsOf(report.results.filter(({ kind }) => kind === 'read'))).toBe(1);
+  });
+
+  it('are halved until the one is found that cannot be done; its error is its own', async () => {
+    const report = await run(
+      [
+        entry('false'),
+        entry('false AND level < 0'),
+        entry('1 / 0 = level'),
+        entry('level < 0'),
+        entry('id IS NOT NULL'),
+      ],
+      { kinds: all },
+    );
+    expect(report.results.map(({ status }) => status)).toEqual([
+      'passed',
+      'passed',
+      'errored',
+      'passed',
+      'errored',
+    ]);
+    expect(report.results[2]?.error).toContain('division by zero');
+    expect(statementsOf(report.results)).toBe(2);
+  });
+
+  it('count against thresholds', async () => {
+    // 30 rows, 10 of them with level 2.
+    const bad = 'level = 2';
+    const report = await run(
+      [
+        entry(bad, { failAbove: 9 }),
+        entry(bad, { failAbove: 10 }),
+        entry(bad, { warnAbove: 0, failAbove: '50%' }),
+        entry(bad, { failAbove: '33%' }),
+        entry(bad, { failAbove: '33.4%' }),
+        entry(bad, { failAbove: 0, severity: 'warn' }),
+        entry(bad, { warnAbove: 10 }),
+        entry('false', { warnAbove: 0 }),
+        entry(bad, { failAbove: 'few' }),
+        { kind: 'tables', with: ['User'], shared: { where: 'true' } },
+      ],
+      { kinds: all },
+    );
+    expect(report.results.map(({ status }) => status)).toEqual([
+      'failed',
+      'passed',
+      'warned',
+      'failed',
+      'passed',
+      'warned',
+      'passed',
+      'passed',
+      'errored',
+      'errored',
+    ]);
+    expect(report.results[1]?.message).toContain('; not above 10');
+    expect(report.results[9]?.error).toBe('"where" is not possible for tables');
+  });
+});
+
+describe('choosing checks', () => {
+  const suite = [
+    { ...passes, shared: { name: 'one', tags: ['quick'] } },
+    { kind: 'tables', with: ['User', 'Tenant'], shared: { name: 'both', tags: ['quick', 'schema'] } },
+    { ...fails, shared: { tags: ['slow'] } },
+  ];
+  it.each([
+    [{ only: ['quick'] }, ['one', 'both: table User', 'both: table Tenant'], 1],
+    [{ only: ['both'] }, ['both: table User', 'both: table Tenant'], 2],
+    [{ skip: ['slow', 'both: table User'] }, ['one', 'both: table Tenant'], 2],
+    [{ only: ['quick'], skip: ['schema'] }, ['one'], 3],
+  ])('%j', async (options, names, leftOut) => {
+    const report = await run(suite, options);
+    expect(report.results.map(({ name }) => name)).toEqual(names);
+    expect(report).toMatchObject({ verdict: 'verified', leftOut });
+  });
+
+  it('refuses names that fit nothing, and finds nothing shown when nothing is left', async () => {
+    await expect(run(suite, { skip: ['quik'] })).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      message: 'skip names "quik", but no check or tag is called so, did you mean "quick"?',
+    });
+    expect((await run(suite, { only: ['slow'], skip: ['slow'] })).verdict).toBe('inconclusive');
+  });
+});
+
+describe('limits of a suite', () => {
+  it('leave what is not done in time errored', async () => {
+    const limits = { withinMs: 200 };
+    const slow = { kind: 'sql', with: { query: 'select pg_sleep(30)', expect: 'rows' }, limits };
+    const report = await run([slow, { ...passes, limits }, passes], { jobs: 1 });
+    expect(report.results.map(({ status }) => status)).toEqual(['errored', 'errored', 'passed']);
+    expect(report.results[1]?.error).toContain('the time of the suite (200ms) was up');
+    expect(report.durationMs).toBeLessThan(10_000);
+  });
+
+  it('keep indexes from answering where they are not trusted', async () => {
+    const query = `select current_setting('enable_indexscan') = 'off'`;
+    const asks = { kind: 'sql', with: { query, expect: true } };
+    const report = await run([asks, { ...asks, limits: { trustIndexes: false } }, asks], { jobs: 1 });
+    expect(report.results.map(({ status }) => status)).toEqual(['failed', 'passed', 'failed']);
+    const told: string[] = [];
+    expect(
+      (await run([asks], { trustIndexes: false, onDistrust: (reason) => told.push(reason) })).verdict,
+    ).toBe('verified');
+    expect(told).toEqual([]);
+  });
+
+  it('distrust by themselves when a collation is not the one that the indexes were made with', async () => {
+    // Databases carry a version since PostgreSQL 15.
+    if (Number(sql(database, 'SHOW server_version_num')) < 150_000) return;
+    sql(database, `UPDATE pg_database SET datcollversion = '0.1' WHERE datname = current_database()`);
+    const told: string[] = [];
+    try {
+      const asks = {
+        kind: 'sql',
+        with: { query: `select current_setting('enable_indexscan') = 'off'`, expect: true },
+      };
+      const report = await run([asks], { onDistrust: (reason) => told.push(reason) });
+      const possible = sql(
+        database,
+        `SELECT pg_database_collation_actual_version(oid) FROM pg_database WHERE datname = current_database()`,
+      );
+      expect(report.verdict, possible).toBe('verified');
+      expect(told[0]).toContain('has version 0.1');
+    } finally {
+      sql(database, `UPDATE pg_database SET datcollversion = NULL WHERE datname = current_database()`);
+    }
   });
 });
 
