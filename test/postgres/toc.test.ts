@@ -35,7 +35,10 @@ beforeAll(() => {
 });
 
 test('entries and counts are those of pg_restore --list, in every format', async () => {
-  const tools = await findTools(undefined, { binDirectories: [], need: ['pg_restore'] });
+  const tools = await findTools(undefined, {
+    binDirectories: [inject('cluster').binDirectory],
+    need: ['pg_restore'],
+  });
   for (const path of Object.values(paths)) {
     const entries = await listArchive(tools, path, { signal });
     const listed = execFileSync(tools.path('pg_restore'), ['--list', path], { encoding: 'utf8' })

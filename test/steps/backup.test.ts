@@ -48,7 +48,7 @@ function childOfMine(program: string): number {
 }
 
 function restoreTools() {
-  return findTools(undefined, { binDirectories: [], need: ['pg_restore'] });
+  return findTools(undefined, { binDirectories: [inject('cluster').binDirectory], need: ['pg_restore'] });
 }
 
 describe('of the hard database', () => {
@@ -60,7 +60,7 @@ describe('of the hard database', () => {
   test.each([
     ['custom, zstd', {}, 'zstd'],
     ['custom, not compressed', { compress: 'none' }, 'pg_dump:none'],
-    ['directory', { format: 'directory', jobs: 2 }, 'pg_dump:gzip'],
+    ['directory', { format: 'directory', jobs: 2 }, expect.stringMatching(/^pg_dump:(gzip|zstd)$/)],
     ['directory, not compressed', { format: 'directory', compress: { method: 'none' } }, 'pg_dump:none'],
   ])('%s', async (_kind, params, compression) => {
     const context = makeContext({ databases: { crm: sharedUrl(name) } });
