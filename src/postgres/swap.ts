@@ -47,6 +47,12 @@ export interface SwapResult {
   readonly ended: number;
 }
 
+/**
+ * A swap waits for other DDL on the database, but not for ever. And where this host vanishes without closing its
+ * connection, the server must not wait for it with production's name locked.
+ */
+const SETTINGS = { lock_timeout: '15s', idle_in_transaction_session_timeout: '10s' };
+
 /** Connects where databases can be renamed, created and dropped from. @throws CONNECTION_FAILED */
 export async function connectMaintenance(
   server: Connection,
@@ -59,8 +65,7 @@ export async function connectMaintenance(
   let failure: unknown;
   for (const name of candidates) {
     try {
-      // A swap waits for other DDL on the database, but not for ever.
-      return await connect(withDatabase(server, name), { ...options, settings: { lock_timeout: '15s' } });
+      return await connect(withDatabase(server, name), { ...options, settings: SETTINGS });
     } catch (error) {
       failure = error;
       if (!['3D000', '42501', '55000', '28000'].includes(sqlState(error) ?? '')) break;

@@ -39,6 +39,8 @@ class StoredRepository implements Repository {
   readonly #note: (message: string) => void;
   /** id → leases of this process: the run that prunes may be the one that reads, in a parallel step. */
   readonly #inUse = new Map<string, number>();
+  /** Ids of what this process is deleting. */
+  readonly #deleting = new Set<string>();
   #proofs: Promise<unknown> = Promise.resolve();
   #readable: Promise<unknown> | undefined;
 
@@ -166,8 +168,10 @@ class StoredRepository implements Repository {
         hint: 'Let the step that deletes wait for it with `needs`.',
       });
     }
-    const release = await this.#acquireExclusive(id);
+    this.#deleting.add(id);
+    let release: (() => Promise<void>) | undefined;
     try {
+      release = await this.#acquireExclusive(id);
       if (this.storage.traits.atomicPublish) {
         const deleting = deletingFolder(database, id);
         await this.storage.removeFolder(deleting);
@@ -182,6 +186,7 @@ class StoredRepository implements Repository {
         await this.storage.removeFolder(folder);
       }
     } finally {
+      this.#deleting.delete(id);
       await release?.();
     }
   }
@@ -201,7 +206,13 @@ class StoredRepository implements Repository {
   }
 
   async lease(backup: Backup, _run: string): Promise<() => Promise<void>> {
-    return await this.#acquire(backup.manifest.id);
+    const { id } = backup.manifest;
+    const release = await this.#acquire(id);
+    // It may have been pruned since it was found: from here on it cannot be.
+    const place = `${this.#folderOf(backup)}/${MANIFEST_FILE}`;
+    if (!this.#deleting.has(id) && (await this.storage.stat(place)) !== undefined) return release;
+    await release();
+    throw this.#gone(id, 'it was deleted a moment ago');
   }
 
   /** A shared lease, in this process and, where that can be written down, between processes. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connect, literal } from '../../src/postgres/client.ts';
+import { type Client, connect, literal } from '../../src/postgres/client.ts';
 import { parseConnection } from '../../src/postgres/connection.ts';
 import { derivedName, formatMarker, parseMarker } from '../../src/postgres/marker.ts';
 import { type SwapOptions, swapDatabases } from '../../src/postgres/swap.ts';
@@ -131,6 +131,19 @@ describe('swap', () => {
       expect(expected.length).toBeGreaterThan(0);
       expect(expected.filter(({ v }) => !stored.has(v))).toEqual([]);
     }
+  });
+
+  it('does not keep production locked when its own host vanishes without closing the connection', async () => {
+    const set = pair();
+    let limit = '';
+    const carryOver = async (client: Client) => {
+      const row = await client.first<{ limit: string }>(
+        "SELECT current_setting('idle_in_transaction_session_timeout') AS limit",
+      );
+      limit = row?.limit ?? '';
+    };
+    await swapDatabases(options(set, { carryOver }));
+    expect(limit).toBe('10s');
   });
 
   it('rolls everything back when carrying settings over fails', async () => {

@@ -65,6 +65,32 @@ describe('leases', () => {
     leases.close();
   });
 
+  test('a backup that was pruned between being found and being used is gone, not damaged', async () => {
+    const path = freshPath();
+    const [one, two] = [leasesOf(path, 'run-1'), leasesOf(path, 'run-2')];
+    const reader = repositoryAt(path, { leases: one });
+    const backup = await makeBackup(reader);
+    await repositoryAt(path, { leases: two }).remove(backup);
+    await expect(reader.lease(backup, 'run-1')).rejects.toMatchObject({ code: 'BACKUP_NOT_FOUND' });
+    // Nothing is held after that.
+    const again = await makeBackup(reader);
+    await reader.remove(again);
+    one.close();
+    two.close();
+  });
+
+  test('a step that begins to read while another one of its run deletes is told so', async () => {
+    const path = freshPath();
+    const leases = leasesOf(path, 'run-1');
+    const repository = repositoryAt(path, { leases });
+    const backup = await makeBackup(repository);
+    const removing = repository.remove(backup);
+    await expect(repository.lease(backup, 'run-1')).rejects.toMatchObject({ code: 'BACKUP_NOT_FOUND' });
+    await removing;
+    expect(await repository.backups()).toEqual([]);
+    leases.close();
+  });
+
   test('a sweep leaves alone what another step of the same run is writing: the copy of an old backup looks old', async () => {
     const path = freshPath();
     const leases = leasesOf(path, 'run-1');
