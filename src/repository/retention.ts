@@ -11,6 +11,8 @@
  * - `daily: 7` means the seven newest days that have a backup, not the last seven days, for the same reason.
  * - Each counting rule is applied a second time to the backups that have not failed a proof, so that a bad backup
  *   never takes the place of a good one.
+ * - Of a day, week, month or year that a rule keeps, the newest proven backup stays as well as the newest: one that
+ *   nobody has looked at, perhaps of the broken database before a restore, is no substitute.
  * - Backups of different extent (some tables, the schema only) are different lines: a partial backup at noon does not
  *   stand for the whole one of the night.
  */
@@ -43,12 +45,24 @@ export const keepSchema = {
     last: { ...count, description: 'The newest N.', examples: [5] },
     daily: {
       ...count,
-      description: 'The newest of each of the N newest days that have a backup.',
+      description: 'The newest, and the newest proven, of each of the N newest days that have a backup.',
       examples: [7],
     },
-    weekly: { ...count, description: 'The newest of each of the N newest ISO weeks.', examples: [4] },
-    monthly: { ...count, description: 'The newest of each of the N newest months.', examples: [12] },
-    yearly: { ...count, description: 'The newest of each of the N newest years.', examples: [3] },
+    weekly: {
+      ...count,
+      description: 'The newest, and the newest proven, of each of the N newest ISO weeks.',
+      examples: [4],
+    },
+    monthly: {
+      ...count,
+      description: 'The newest, and the newest proven, of each of the N newest months.',
+      examples: [12],
+    },
+    yearly: {
+      ...count,
+      description: 'The newest, and the newest proven, of each of the N newest years.',
+      examples: [3],
+    },
     proven: {
       ...count,
       description: 'The newest N that were restored and checked, without a failure since.',
@@ -161,9 +175,14 @@ function applyRules(line: readonly Backup[], rules: Keep, timezone: string, say:
       const limit = rules[rule];
       if (limit === undefined) continue;
       // Later ones replace earlier ones of the same period; a period stays where it was first seen.
-      const newestOf = new Map(backups.map((backup) => [name(period, new Date(startOf(backup))), backup]));
-      for (const [label, backup] of [...newestOf].slice(-limit)) {
-        say(backup, `newest of ${period === 'week' ? 'week ' : ''}${label}`, remark);
+      const newestOf = (of: readonly Backup[]) =>
+        new Map(of.map((backup) => [name(period, new Date(startOf(backup))), backup]));
+      const proven = newestOf(backups.filter(isProven));
+      for (const [label, backup] of [...newestOf(backups)].slice(-limit)) {
+        const when = `${period === 'week' ? 'week ' : ''}${label}`;
+        say(backup, `newest of ${when}`, remark);
+        const shown = proven.get(label);
+        if (shown !== undefined && shown !== backup) say(shown, `newest proven of ${when}`, remark);
       }
     }
   }

@@ -81,6 +81,19 @@ describe('rules', () => {
     );
   });
 
+  test('a backup that nobody has looked at does not take the place of the proven one of its day', () => {
+    const sketches: Sketch[] = [
+      { id: 'night', at: '2026-01-01T02:00:00Z', shown: PROVEN },
+      { id: 'safety', at: '2026-01-01T12:00:00Z', label: 'before-restore' },
+      { id: 'next', at: '2026-01-02T02:00:00Z', shown: PROVEN },
+    ];
+    expect(kept(sketches, { daily: 7 })).toEqual({
+      night: ['newest proven of 2026-01-01'],
+      safety: ['newest of 2026-01-01'],
+      next: ['newest backup', 'newest proven backup', 'newest of 2026-01-02'],
+    });
+  });
+
   test('one night with a clock that is a year ahead makes nothing old, proven or not', () => {
     const jumped = { id: 'jumped', at: '2027-01-11T02:00:00Z', shown: PROVEN };
     expect(Object.keys(kept([...nightly(10), jumped], { within: '30d' }))).toHaveLength(11);
@@ -189,7 +202,7 @@ describe('a bad backup never takes the place of a good one', () => {
       { id: 'today', at: '2026-11-24T02:00:00Z', shown: PROVEN },
     ];
     expect(kept(sketches, { daily: 2 })).toEqual({
-      good: ['newest of 2026-11-23 without a failed proof'],
+      good: ['newest proven of 2026-11-23', 'newest of 2026-11-23 without a failed proof'],
       bad: ['newest of 2026-11-23'],
       today: ['newest backup', 'newest proven backup', 'newest of 2026-11-24'],
     });
