@@ -73,10 +73,12 @@ export const HEALTH_ITEMS: readonly HealthItem[] = [
     what: ['constraint that is NOT VALID', 'constraints that are NOT VALID'],
     severity: 'error',
     // A constraint that is NOT ENFORCED (since 18) is not validated either.
-    sql: () => `
+    sql: (version) => `
       SELECT n.nspname AS schema, c.relname AS on_name, con.conname AS name,
-        'is NOT VALID: older rows were never checked' AS detail,
-        pg_catalog.format('ALTER TABLE %I.%I VALIDATE CONSTRAINT %I;', n.nspname, c.relname, con.conname) AS mend
+        CASE WHEN ${version < 180_000 ? 'true' : 'con.conenforced'} THEN 'is NOT VALID: older rows were never checked'
+          ELSE 'is NOT ENFORCED: no row is checked' END AS detail,
+        pg_catalog.format(CASE WHEN ${version < 180_000 ? 'true' : 'con.conenforced'} THEN 'ALTER TABLE %I.%I VALIDATE CONSTRAINT %I;'
+          ELSE 'ALTER TABLE %I.%I ALTER CONSTRAINT %I ENFORCED;' END, n.nspname, c.relname, con.conname) AS mend
       FROM pg_catalog.pg_constraint con ${ON_TABLE('con.conrelid')}
       WHERE NOT con.convalidated AND ${OWN}
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint up WHERE up.oid = con.conparentid AND NOT up.convalidated)

@@ -66,6 +66,16 @@ describe('catalogHealth', () => {
     });
   });
 
+  it('finds constraints that are NOT ENFORCED, where the server knows them', async () => {
+    if (Number(sql('postgres', 'SHOW server_version_num')) < 180_000) return;
+    const result = await find(
+      'ALTER TABLE "Child" ADD CONSTRAINT "n ot" CHECK (n < 100) NOT ENFORCED',
+      'ALTER TABLE "Child" DROP CONSTRAINT "n ot"',
+    );
+    expect(result.samples?.[0]?.detail).toBe('is NOT ENFORCED: no row is checked');
+    expect(result.hint).toBe('ALTER TABLE public."Child" ALTER CONSTRAINT "n ot" ENFORCED;');
+  });
+
   it('finds disabled triggers, those of foreign keys too, and disabled rules', async () => {
     const result = await find(
       `CREATE FUNCTION "Trig" () RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
