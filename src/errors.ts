@@ -46,6 +46,7 @@ export const ERRORS = {
   DROP_REFUSED: EXIT.stepFailed,
   DATABASE_MISSING: EXIT.stepFailed,
   REBUILD_REFUSED: EXIT.stepFailed,
+  RECOVERY_REFUSED: EXIT.stepFailed,
   REPAIR_REFUSED: EXIT.stepFailed,
   REPAIR_FAILED: EXIT.stepFailed,
   // engine

@@ -265,3 +265,30 @@ export function repairJob(
       : []),
   ]);
 }
+
+/** Restore the tables and compare, show, and with `apply` insert from the same copy. */
+export function recoverJob(
+  settings: With & { readonly database: string; readonly backup: string },
+  apply: boolean,
+): Job {
+  const { backup, ...rest } = settings;
+  return job('recover', `recovery of rows of ${settings.database}`, [
+    step('look', 'recoverRows', { ...rest, backup, apply: false }),
+    step(
+      'approve',
+      'approve',
+      { sql: output('look', 'summary'), count: output('look', 'statements') },
+      { needs: ['look'] },
+    ),
+    ...(apply
+      ? [
+          step(
+            'recover',
+            'recoverRows',
+            { ...rest, from: output('look', 'copy'), apply: true },
+            { needs: ['look', 'approve'], if: 'success() && steps.approve.outputs.approved' },
+          ),
+        ]
+      : []),
+  ]);
+}

@@ -24,6 +24,7 @@ const HELPED_BY_RETRY = {
   PROMOTE_REFUSED: false,
   DROP_REFUSED: false,
   REBUILD_REFUSED: false,
+  RECOVERY_REFUSED: false,
   REPAIR_REFUSED: false,
   REPAIR_FAILED: false,
   // A verdict on the data.

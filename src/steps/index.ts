@@ -8,6 +8,7 @@ import { preflight } from './preflight.ts';
 import { promote } from './promote.ts';
 import { prune } from './prune.ts';
 import { rebuildConstraints } from './rebuild-constraints.ts';
+import { recoverRows } from './recover-rows.ts';
 import { repair } from './repair.ts';
 import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
@@ -28,6 +29,7 @@ export const stepKinds: readonly StepKind[] = [
   prune,
   rebuildConstraints,
   repair,
+  recoverRows,
   sql,
   command,
 ];
