@@ -17,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { makeWorld, type World } from '../cli/world.ts';
 import { startCluster, type TestCluster } from '../helpers/cluster.ts';
 import { sql, uniqueName } from '../helpers/database.ts';
+import { rounds } from '../helpers/rounds.ts';
 import { noSmallDisk, smallDisk } from '../storage/tmpfs.ts';
 
 const MORE_ROWS = `
@@ -25,7 +26,7 @@ const MORE_ROWS = `
 `;
 
 /** Instants at which something is killed: BACKPLAN_FAULT_ROUNDS=50 for a thorough run, fewer by default. */
-const ROUNDS = Number(process.env.BACKPLAN_FAULT_ROUNDS ?? 3);
+const ROUNDS = rounds(3);
 
 interface Listed {
   readonly backups: readonly { readonly id: string }[];
@@ -172,7 +173,7 @@ describe('damage in the repository', () => {
       const archive = join(folder, readdirSync(folder).find((name) => name.startsWith('archive')) ?? '');
       const whole = readFileSync(archive);
       const { size } = statSync(archive);
-      for (let round = 0; round < 6; round += 1) {
+      for (let round = 0; round < 1 + ROUNDS; round += 1) {
         const damaged = Buffer.from(whole);
         const at = Math.floor(Math.random() * size);
         damaged[at] = (damaged[at] ?? 0) ^ (1 << (round % 8));

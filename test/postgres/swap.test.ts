@@ -8,6 +8,9 @@ import { parseConnection } from '../../src/postgres/connection.ts';
 import { derivedName, formatMarker, parseMarker } from '../../src/postgres/marker.ts';
 import { type SwapOptions, swapDatabases } from '../../src/postgres/swap.ts';
 import { startCluster, type TestCluster } from '../helpers/cluster.ts';
+import { rounds } from '../helpers/rounds.ts';
+
+const ROUNDS = rounds(10);
 
 let cluster: TestCluster;
 
@@ -289,7 +292,7 @@ describe('swap', () => {
     `;
     const outcomes = { done: 0, killed: 0 };
     let { production, replacement, previous } = set;
-    for (let round = 0; round < 20; round += 1) {
+    for (let round = 0; round < ROUNDS; round += 1) {
       const next = derivedName(production, `_kill_${round}`);
       const {
         signal: _signal,
@@ -309,7 +312,7 @@ describe('swap', () => {
         output += text;
       });
       await once(child.stdout, 'data');
-      await sleep(round * 4);
+      await sleep((round * 80) / ROUNDS);
       child.kill('SIGKILL');
       await once(child, 'close');
       // The server notices the broken connection; then exactly one of the two states is there, and it is open.
@@ -323,7 +326,7 @@ describe('swap', () => {
       previous = next;
     }
     expect(previous).not.toBe('');
-    expect(outcomes.done + outcomes.killed).toBe(20);
+    expect(outcomes.done + outcomes.killed).toBe(ROUNDS);
     expect(outcomes.killed).toBeGreaterThan(0);
   });
 });

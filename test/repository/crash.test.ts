@@ -7,11 +7,12 @@ import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { findLeftovers, removeLeftovers } from '../../src/repository/leftovers.ts';
 import { temporaryFolder } from '../helpers/database.ts';
+import { rounds } from '../helpers/rounds.ts';
 import { makeBackup, readAll, repositoryAt } from './fixture.ts';
 
 const folder = temporaryFolder();
 /** Two processes work on the repository at once, and both are killed. */
-const ROUNDS = 25;
+const ROUNDS = rounds(12);
 
 test(`after each of ${2 * ROUNDS} kills at random instants: what is listed is whole, what is not whole is not listed`, {
   timeout: 300_000,

@@ -9,6 +9,7 @@ import type { RunRecord, StepRecord } from '../../src/runs/record.ts';
 import { journalFile } from '../../src/runs/run-id.ts';
 import { openJournal } from '../../src/runs/store.ts';
 import { temporaryFolder } from '../helpers/database.ts';
+import { rounds } from '../helpers/rounds.ts';
 
 const WRITER = join(import.meta.dirname, 'programs', 'journal-writer.ts');
 
@@ -297,7 +298,7 @@ describe('journal', () => {
     timeout: 120_000,
   }, async () => {
     const state = temporaryFolder();
-    for (let round = 0; round < 30; round += 1) {
+    for (let round = 0; round < rounds(12); round += 1) {
       const child = spawn(process.execPath, [WRITER, state, `k${round}`], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
