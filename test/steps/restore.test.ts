@@ -161,7 +161,7 @@ describe('archives from elsewhere', () => {
     const before = sql('postgres', `SELECT oid FROM pg_database WHERE datname = '${source}'`);
     const { outputs, text, target } = await run({ path: make(), into: { database: name } });
     expect(outputs).toMatchObject({ backup: null, name });
-    expect(target.restoredFrom).toEqual({ whole: true });
+    expect(target.restoredFrom).toMatchObject({ whole: true });
     expect(text()).toBe(original);
     // --create --clean would have dropped and made the original.
     expect(sql('postgres', `SELECT oid FROM pg_database WHERE datname = '${source}'`)).toBe(before);
