@@ -12,6 +12,7 @@ import { parseName, showName } from './object-name.ts';
 import { takeInventory } from './schema-inventory.ts';
 import { compareInventory, type ObjectDifference } from './schema-inventory-compare.ts';
 import { beginSnapshot } from './snapshot.ts';
+import { countTenants, describeTenants } from './tenant-counts.ts';
 
 export type DifferenceKind =
   | 'tableMissing'
@@ -191,6 +192,7 @@ async function compare(
     done += 1;
     options.onProgress?.({ done, total: expected.length, unit: 'objects', note: table.table });
   }
+  await nameTenants(client, expected, found, differences);
   // Without a fingerprint the inventory tells which tables are too many.
   if (options.extras !== false && fingerprint.kind !== 'none') {
     const known = new Set(fingerprint.tables.map(key));
@@ -222,6 +224,27 @@ async function compare(
     objects: 0,
     unread,
   };
+}
+
+/** Says whose rows differ, where the backup counted them per tenant; that may be all that differs. */
+async function nameTenants(
+  client: Client,
+  expected: readonly TableFingerprint[],
+  found: ReadonlyMap<TableFingerprint, DataTable>,
+  differences: Difference[],
+): Promise<void> {
+  for (const table of expected) {
+    const actual = found.get(table);
+    if (actual === undefined || table.tenants === undefined) continue;
+    const counts = await countTenants(client, [actual], table.tenants.column);
+    const said = describeTenants(table.tenants, counts.get(actual.oid));
+    if (said === undefined) continue;
+    const object = showName({ schema: table.schema, name: table.table });
+    const told = differences.findIndex((each) => each.object === object && each.kind !== 'columns');
+    const known = differences[told];
+    if (known === undefined) differences.push({ kind: 'rows', object, message: `rows of ${object} ${said}` });
+    else differences[told] = { ...known, message: `${known.message}; ${said}` };
+  }
 }
 
 /** Each table of the fingerprint as it is here; single partitions are looked up too. */

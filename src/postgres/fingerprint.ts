@@ -14,12 +14,15 @@ import {
 } from './data-tables.ts';
 import { LANE_VERSION, laneQuery } from './lanes.ts';
 import { CANONICAL_SETTINGS } from './snapshot.ts';
+import { countTenants } from './tenant-counts.ts';
 
 export interface FingerprintOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   /** Milliseconds for content; tables that come after are only counted, and so is one that is cut off by it. */
   readonly budget?: number;
+  /** Column that tells tenants apart: rows are counted per tenant as well in tables that have it. */
+  readonly perTenant?: string;
   /** Told for each table whose content could not be hashed, and why. */
   readonly onSkipped?: (table: string, reason: string) => void;
 }
@@ -50,7 +53,13 @@ export async function takeFingerprint(
     // Sequences do not obey snapshots. Read first, they can only be further on in the dump, never behind.
     const sequences = await readSequences(client, await listSequences(client, selection));
     const tables = await listDataTables(client, selection);
-    const measured = await measureTables(client, kind, tables, options);
+    const counted = await measureTables(client, kind, tables, options);
+    const tenants =
+      options.perTenant === undefined ? undefined : await countTenants(client, tables, options.perTenant);
+    const measured = counted.map((table, index) => {
+      const own = tenants?.get(tables[index]?.oid ?? 0);
+      return own === undefined ? table : { ...table, tenants: own };
+    });
     const largeObjects = carriesLargeObjects(selection) ? await countLargeObjects(client) : undefined;
     return {
       kind,

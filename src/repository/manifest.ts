@@ -50,6 +50,20 @@ export const tableFingerprintSchema = {
       description:
         'The columns that seed the lanes: the primary key. Empty where there is none; then the lane "" of whole rows stands in.',
     },
+    tenants: {
+      type: 'object',
+      description: 'Rows per tenant, where the plan names the column that tells tenants apart.',
+      required: ['column', 'rows'],
+      additionalProperties: false,
+      properties: {
+        column: { type: 'string' },
+        rows: {
+          type: 'object',
+          description: 'Tenant, as text → rows.',
+          additionalProperties: { type: 'integer' },
+        },
+      },
+    },
     lanes: {
       type: 'object',
       description: 'Column → sum of hashes of its values, seeded by the primary key; exact decimal text.',

@@ -1,17 +1,15 @@
 /** `check`: runs suites on a database and, where asked, holds it against the fingerprint of its backup. */
 import { backupFacts } from '../checks/backup-facts.ts';
 import type { BackupFacts, CheckResult } from '../checks/check-kind.ts';
-import { COMPARE_NAME, type FingerprintResults, fingerprintResults } from '../checks/fingerprint-results.ts';
+import { COMPARE_NAME, type FingerprintResults } from '../checks/fingerprint-results.ts';
 import type { CheckReport } from '../checks/report-schema.ts';
 import { concludeReport, runSuite, type SuiteReport } from '../checks/suite.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { suiteChecks } from '../plan/suites.ts';
-import { readInventory } from '../repository/inventory.ts';
 import type { Backup, Proof } from '../repository/manifest.ts';
 import { durationSchema, type Infer, type JsonSchema, tableNameSchema } from '../schema.ts';
 import { parseDuration } from '../units.ts';
-import { archiveResults, blame } from './archive-compare.ts';
-import { openArchive, openBackup } from './restore-source.ts';
+import { compareWithBackup, findCompared } from './compare-backup.ts';
 import { type DatabaseTarget, defineStep, type StepContext } from './step-kind.ts';
 
 const withSchema = {
@@ -128,7 +126,7 @@ export const check = defineStep({
     const started = performance.now();
     // Until it has passed; whatever ends the step before counts as a failure.
     for (const suite of suiteNames(params.suite)) target.failing?.add(suite);
-    const backup = await findBackup(params, target, context);
+    const backup = await findCompared(params, target, context);
     // What ends one ends the other; the first failure is the one that is told.
     const group = new AbortController();
     const signal = AbortSignal.any([context.signal, group.signal]);
@@ -139,8 +137,9 @@ export const check = defineStep({
       });
     const [suite, comparison] = await settle(
       either(runSuites(params, target, context, signal)),
-      either(compare(params, target, backup, context, signal)),
+      either(compareWithBackup(params, target, backup, context, signal)),
     );
+    for (const result of comparison?.results ?? []) tell(result, context);
     const report = concludeReport([...suite.results, ...(comparison?.results ?? [])]);
     warnOfUnknownTolerance(params, report.results, context);
     const whole: CheckReport = {
@@ -226,116 +225,6 @@ async function restoredFrom(target: DatabaseTarget, context: StepContext): Promi
       `backup ${origin.repository}:${origin.id} cannot be read, so no check can be held against it: ${toBackplanError(error).message}`,
     );
     return undefined;
-  }
-}
-
-async function compare(
-  { compareFingerprint, tolerate }: Params,
-  target: DatabaseTarget,
-  backup: Backup | BackplanError | undefined,
-  context: StepContext,
-  signal: AbortSignal,
-): Promise<FingerprintResults | undefined> {
-  if (compareFingerprint === false) return undefined;
-  const except = compareFingerprint === true ? [] : compareFingerprint.except;
-  const archive = target.restoredFrom?.archive;
-  // Somebody else's archive, or a backup that noted nothing of its source: the archive itself is what there is.
-  const open =
-    backup === undefined && archive !== undefined
-      ? async () => await openArchive({ path: archive }, context)
-      : backup !== undefined && !(backup instanceof BackplanError)
-        ? async () =>
-            await openBackup({ repository: await context.repository(backup.repository), backup }, context)
-        : undefined;
-  const unknown =
-    open !== undefined &&
-    (backup === undefined ||
-      (!(backup instanceof BackplanError) &&
-        backup.manifest.fingerprint.kind === 'none' &&
-        backup.manifest.selection.only !== 'schema'));
-  if (open !== undefined && unknown) {
-    const results = await archiveResults(open, target, { except, tolerate: new Set(tolerate) }, context);
-    for (const result of results) tell(result, context);
-    return { results, identical: undefined };
-  }
-  if (backup === undefined || backup instanceof BackplanError) {
-    const error =
-      backup ??
-      new BackplanError('CHECKS_INCONCLUSIVE', 'nothing says which backup to compare the database with', {
-        hint: 'Check what a restore step put out, or name one, for example backup: latest.',
-      });
-    const message = `not compared: ${error.message}`;
-    const result: CheckResult = {
-      name: COMPARE_NAME,
-      kind: 'fingerprint',
-      severity: tolerate?.includes(COMPARE_NAME) === true ? 'warn' : 'error',
-      status: 'errored',
-      durationMs: 0,
-      message,
-      error: message,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-    };
-    tell(result, context);
-    return { results: [result], identical: undefined };
-  }
-  const without = target.restoredFrom?.without;
-  const comparison = await fingerprintResults({
-    connection: target.connection,
-    manifest: backup.manifest,
-    whole: target.restoredFrom?.whole ?? true,
-    inventory:
-      without?.schema === true
-        ? undefined
-        : async () => await readInventory(await context.repository(backup.repository), backup, signal),
-    without,
-    except,
-    tolerate: new Set(tolerate),
-    applicationName: applicationName(context),
-    signal,
-  });
-  const own = target.restoredFrom?.backup;
-  const results =
-    open !== undefined && own?.repository === backup.repository && own.id === backup.manifest.id
-      ? await blame(comparison.results, open, target, context)
-      : comparison.results;
-  for (const result of results) tell(result, context);
-  return { ...comparison, results };
-}
-
-/** The backup to compare with; an error where it is named but cannot be read. */
-async function findBackup(
-  { backup: named, compareFingerprint }: Params,
-  target: DatabaseTarget,
-  context: StepContext,
-): Promise<Backup | BackplanError | undefined> {
-  if (compareFingerprint === false) return undefined;
-  const origin = target.restoredFrom?.backup;
-  try {
-    if (named === undefined || named === null || named === '') {
-      if (origin === undefined) return undefined;
-      return await (await context.repository(origin.repository)).find(origin.id);
-    }
-    const colon = named.indexOf(':');
-    const prefix = named.slice(0, Math.max(0, colon));
-    const repositories = Object.keys(context.plan.repositories);
-    const [only, other] = repositories;
-    const repository = repositories.includes(prefix)
-      ? prefix
-      : (origin?.repository ?? (other === undefined ? only : undefined));
-    if (repository === undefined) {
-      throw new BackplanError(
-        'BACKUP_NOT_FOUND',
-        `"${named}" may be in any of ${repositories.join(', ') || 'no repository'}`,
-        {
-          hint: `Write it with its repository: ${only ?? 'REPOSITORY'}:${named}.`,
-        },
-      );
-    }
-    const id = repository === prefix ? named.slice(colon + 1) : named;
-    return await (await context.repository(repository)).find(id, target.database);
-  } catch (error) {
-    if (context.signal.aborted) throw error;
-    return toBackplanError(error);
   }
 }
 

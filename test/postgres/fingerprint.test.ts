@@ -124,6 +124,34 @@ async function differences(database: string, fingerprint: Fingerprint, options: 
 const tableOf = (fingerprint: Fingerprint, name: string) =>
   fingerprint.tables.find((table) => table.table === name);
 
+describe('counts per tenant', () => {
+  const tenants = createDatabase(
+    'tenants',
+    `CREATE TABLE "Order" (id int PRIMARY KEY, "tenant Id" text); CREATE TABLE "Plain" (id int);
+     INSERT INTO "Order" SELECT n, nullif(n % 4, 0)::text FROM generate_series(1, 40) n; INSERT INTO "Plain" VALUES (1)`,
+  );
+
+  it('name the tenant whose rows are missing or moved', async () => {
+    const fingerprint = await withClient(parseConnection(sharedUrl(tenants)), {}, async (client) => {
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      return await takeFingerprint(client, 'counts', {}, { perTenant: 'tenant Id' });
+    });
+    expect(fingerprint.tables.map(({ tenants: each }) => each)).toEqual([
+      { column: 'tenant Id', rows: { '1': 10, '2': 10, '3': 10, '(null)': 10 } },
+      undefined,
+    ]);
+    expect(await differences(tenants, fingerprint)).toEqual([]);
+    sql(tenants, `UPDATE "Order" SET "tenant Id" = '2' WHERE id = 1`);
+    expect(await differences(tenants, fingerprint)).toEqual([
+      'rows of "Order" by "tenant Id": 1 has 9, 10 in the backup; 2 has 11, 10 in the backup',
+    ]);
+    sql(tenants, `UPDATE "Order" SET "tenant Id" = '1' WHERE id = 1; DELETE FROM "Order" WHERE id = 3`);
+    expect(await differences(tenants, fingerprint)).toEqual([
+      '"Order" has 39 rows, 40 in the backup: 1 missing; by "tenant Id": 3 has 9, 10 in the backup',
+    ]);
+  });
+});
+
 describe('a fingerprint of hard types', () => {
   const copy = copyOf(source);
 
