@@ -48,6 +48,8 @@ export const aggregate = defineScan({
           ? table.sql
           : `(SELECT * FROM ${table.sql} AS t WHERE (\n${options.where}\n))`,
       ownNames: true,
+      // Source: https://www.postgresql.org/docs/current/parallel-plans.html (parallel aggregation)
+      ...(/\b(distinct|order\s+by|within\s+group)\b/i.test(value) ? { alone: true } : {}),
       columns: ['pg_catalog.count(*)', ...compared(value, bounds)],
       conclude(_client, [rows, found, ...right]) {
         const what = `${value.trim()} of ${showName(table)} is ${found ?? 'NULL'}`;

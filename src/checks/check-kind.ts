@@ -79,6 +79,8 @@ export interface Scan {
   readonly columns: readonly string[];
   /** Text of the plan stands in it: names without a schema are then looked up as applications do. */
   readonly ownNames?: boolean;
+  /** It would keep the server from sharing the work among processes, so it does not share a scan. */
+  readonly alone?: boolean;
   /** @param row the values of `columns` as text. Offending keys are fetched here, and only when there are any. */
   conclude(client: CheckClient, row: readonly (string | null)[]): Finding | Promise<Finding>;
 }

@@ -37,7 +37,13 @@ function fuse(readers: readonly Reader[]): ScanTask[] {
   const open = new Map<string, { readers: Reader[]; columns: number; characters: number }>();
   for (const reader of readers) {
     const { entry, scan } = reader;
-    const key = JSON.stringify([scan.from, entry.timeoutMs, entry.withinMs, entry.trustIndexes]);
+    const key = JSON.stringify([
+      scan.from,
+      entry.timeoutMs,
+      entry.withinMs,
+      entry.trustIndexes,
+      ...(scan.alone === true ? [tasks.length] : []),
+    ]);
     const columns = scan.columns.length;
     const characters = scan.columns.reduce((sum, column) => sum + column.length + 40, 0);
     let task = open.get(key);

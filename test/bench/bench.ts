@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--size 1GB] [--runs 3] [--out bench-results.json]`
+ * `npm run bench -- [--size 1GB] [--runs 3] [--out bench-results.json]`, or `--only checks [--rows 5000000]`
  *
  * Runs backplan and the stock tools side by side on generated data and prints ratios. Everything is a whole
  * process, started as a user would, on one private server with default durability (fsync on).
@@ -19,6 +19,8 @@ const { values: options } = parseArgs({
     size: { type: 'string', default: '1GB' },
     runs: { type: 'string', default: '3' },
     out: { type: 'string', default: 'bench-results.json' },
+    only: { type: 'string' },
+    rows: { type: 'string', default: '5000000' },
   },
 });
 
@@ -259,4 +261,8 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+if (options.only === undefined) await main();
+else if (options.only === 'checks') {
+  const { benchChecks } = await import('./checks.ts');
+  await benchChecks(Number(options.rows), Number(options.runs), add);
+} else throw new Error('--only knows: checks');
