@@ -165,6 +165,17 @@ export function isMissing(found: Relation | Missing | readonly Column[]): found 
   return 'message' in found;
 }
 
+/** Looks up the columns of several tables in one query, for the calls of `findColumns` that follow. */
+export async function preloadColumns(client: Queryable, tables: readonly Relation[]): Promise<void> {
+  const loaded = await loadColumns(
+    client,
+    tables.map(({ oid }) => oid),
+  );
+  await Promise.all(
+    tables.map(({ oid }) => cached(client, `columns ${oid}`, async () => loaded.get(oid) ?? [])),
+  );
+}
+
 /** The named columns in the order given. */
 export async function findColumns(
   client: Queryable,

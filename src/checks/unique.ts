@@ -16,6 +16,7 @@ import {
   findTables,
   isMissing,
   type Missing,
+  preloadColumns,
   type Relation,
   showColumns,
   showName,
@@ -82,6 +83,10 @@ export const unique = defineCheck({
     const indexes = await loadAllUniqueIndexes(
       client,
       tables.flatMap((table) => (isMissing(table) ? [] : [table.oid])),
+    );
+    await preloadColumns(
+      client,
+      tables.flatMap((table) => (isMissing(table) ? [] : [table])),
     );
     const findings: Finding[] = [];
     for (const [position, params] of all.entries()) {
