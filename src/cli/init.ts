@@ -2,8 +2,8 @@
 import { access, writeFile } from 'node:fs/promises';
 import { basename, relative } from 'node:path';
 import { BackplanError, EXIT } from '../errors.ts';
-import type { Suggestion } from '../init/generators.ts';
 import type { LiveSchema } from '../init/live-schema.ts';
+import type { Suggestion } from '../init/subject.ts';
 import { type CommandContext, defineCommand, flag, listOption, option, optionalArgument } from './command.ts';
 import type { InitListing } from './listings/init.ts';
 import { askText, isInteractive } from './prompt.ts';

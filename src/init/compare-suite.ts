@@ -1,7 +1,8 @@
 /** What a live schema has that a suite does not check, and what a suite checks that the schema has lost. Pure. */
 import type { CheckDefinition } from '../plan/model.ts';
-import { generators, mergeSuggestions, type Suggestion, suggestChecks } from './generators.ts';
+import { generators, mergeSuggestions, suggestChecks } from './generators.ts';
 import type { LiveSchema } from './live-schema.ts';
+import type { Suggestion } from './subject.ts';
 
 /** A check of the suite whose subject is gone. */
 interface Lost {

@@ -3,83 +3,24 @@
  * database has, and tells what a check that a suite already has is about, so that both can be compared. To add one,
  * write its entry and list it below.
  */
-
 import { HEALTH_ITEMS } from '../checks/catalog-health-items.ts';
-import { identifier } from '../postgres/client.ts';
 import type { Column } from '../postgres/columns.ts';
 import type { ObjectName } from '../postgres/object-name.ts';
 import { isRecord } from '../schema-walk.ts';
-import type { LiveSchema, LiveTable } from './live-schema.ts';
-
-/** A check that the suite should have. */
-export interface Suggestion {
-  readonly kind: string;
-  /** What it is about; two checks of one subject are one too many. */
-  readonly subject: string;
-  readonly params: unknown;
-  /** Default: error. */
-  readonly severity?: 'warn';
-  /** Why it is not as one would expect: a comment above it. */
-  readonly note?: string;
-}
-
-/** What a check of a suite is about. */
-export interface Subject {
-  readonly subject: string;
-  /** False where the live schema has lost it. */
-  readonly exists: boolean;
-  /** For `tables`: which entry of its list. */
-  readonly entry?: number;
-  /** A list in its parameters, as it is and as it would be now. */
-  readonly list?: {
-    readonly key: string;
-    readonly from: readonly unknown[];
-    readonly to: readonly unknown[];
-  };
-}
-
-export interface Generator {
-  readonly kind: string;
-  /** Comment above the checks of this kind in a new plan. */
-  readonly heading: string;
-  suggest(schema: LiveSchema): readonly Omit<Suggestion, 'kind'>[];
-  /** Nothing where parameters are not understood: what cannot be compared is left alone. */
-  subjects(params: unknown, schema: LiveSchema): readonly Subject[];
-}
-
-/** As a plan writes it: `User`, `audit.Log`, `"odd.schema"."Odd ""T"""`. */
-export function planName({ schema, name }: ObjectName): string {
-  const part = (text: string) => (/^[^".\s]([^".]*[^".\s])?$/.test(text) ? text : identifier(text));
-  return schema === undefined || schema === 'public' ? part(name) : `${part(schema)}.${part(name)}`;
-}
-
-/** What a subject is known by, whatever the plan calls it. */
-function key(...parts: readonly (string | readonly string[])[]): string {
-  return JSON.stringify(parts);
-}
-
-function tableKey(table: ObjectName): string {
-  return key('table', table.schema ?? 'public', table.name);
-}
-
-function columnsKey(sort: string, table: ObjectName, columns: readonly string[]): string {
-  return key(sort, table.schema ?? 'public', table.name, [...columns].sort());
-}
-
-function has(table: LiveTable | undefined, columns: readonly string[]): boolean {
-  return table !== undefined && columns.every((column) => table.columns.has(column));
-}
-
-function texts(value: unknown): string[] | undefined {
-  return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : undefined;
-}
-
-/** `table` of a check's parameters and where it is. */
-function located(params: unknown, schema: LiveSchema): { name: ObjectName; live?: LiveTable } | undefined {
-  if (!isRecord(params) || typeof params.table !== 'string') return undefined;
-  const live = schema.find(params.table);
-  return live === undefined ? { name: { schema: '', name: params.table } } : { name: live, live };
-}
+import type { LiveSchema } from './live-schema.ts';
+import { constraint, extension, trigger } from './object-generators.ts';
+import {
+  columnsKey,
+  type Generator,
+  has,
+  key,
+  located,
+  planName,
+  type Subject,
+  type Suggestion,
+  tableKey,
+  texts,
+} from './subject.ts';
 
 const tables: Generator = {
   kind: 'tables',
@@ -391,9 +332,12 @@ export const generators: readonly Generator[] = [
   unique,
   foreignKey,
   index,
+  constraint,
+  trigger,
   enumType,
   acceptedValues,
   sequence,
+  extension,
   catalogHealth,
   rowCount,
 ];

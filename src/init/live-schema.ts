@@ -78,6 +78,18 @@ export interface LiveSchema {
   readonly values: readonly LiveValues[];
   readonly enums: readonly LiveEnum[];
   readonly sequences: readonly LiveSequence[];
+  /** CHECK and exclusion constraints. */
+  readonly constraints: readonly {
+    readonly table: LiveTable;
+    readonly name: string;
+    readonly validated: boolean;
+  }[];
+  readonly triggers: readonly {
+    readonly table: LiveTable;
+    readonly name: string;
+    readonly enabled: 'origin' | 'always' | 'replica' | 'disabled';
+  }[];
+  readonly extensions: readonly string[];
   /** What catalogHealth finds already, by its items, those that it only warns of left out. */
   readonly ailing: readonly string[];
   /** Items of catalogHealth that this role may not look at. */
@@ -135,6 +147,19 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = con.c
 WHERE con.contype = 'c' AND con.convalidated AND pg_catalog.cardinality(con.conkey) = 1
   AND con.conrelid = ANY ($1::pg_catalog.oid[])
 ORDER BY con.conname`;
+
+const CONSTRAINTS = `
+SELECT con.conrelid AS table_oid, con.conname AS name, con.convalidated AS validated
+FROM pg_catalog.pg_constraint con
+WHERE con.contype IN ('c', 'x') AND con.conrelid = ANY ($1::pg_catalog.oid[])
+ORDER BY pg_catalog.array_position($1::pg_catalog.oid[], con.conrelid), con.conname`;
+
+const TRIGGERS = `
+SELECT t.tgrelid AS table_oid, t.tgname AS name,
+  CASE t.tgenabled WHEN 'O' THEN 'origin' WHEN 'A' THEN 'always' WHEN 'R' THEN 'replica' ELSE 'disabled' END AS enabled
+FROM pg_catalog.pg_trigger t
+WHERE NOT t.tgisinternal AND t.tgrelid = ANY ($1::pg_catalog.oid[])
+ORDER BY pg_catalog.array_position($1::pg_catalog.oid[], t.tgrelid), t.tgname`;
 
 interface TableRow extends Record<string, unknown> {
   oid: number;
@@ -216,6 +241,21 @@ export async function inspectSchema(client: Client, options: InspectOptions = {}
     enums: (await client.query<LiveEnum & Record<string, unknown>>(ENUMS)).filter(
       ({ schema }) => options.schemas === undefined || options.schemas.includes(schema),
     ),
+    constraints: on(
+      await client.query<{ table_oid: number; name: string; validated: boolean }>(CONSTRAINTS, [oids]),
+    ).map(({ table, row: { name, validated } }) => ({ table, name, validated })),
+    triggers: on(
+      await client.query<{
+        table_oid: number;
+        name: string;
+        enabled: 'origin' | 'always' | 'replica' | 'disabled';
+      }>(TRIGGERS, [oids]),
+    ).map(({ table, row: { name, enabled } }) => ({ table, name, enabled })),
+    extensions: (
+      await client.query<{ name: string }>(
+        `SELECT extname AS name FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' ORDER BY 1`,
+      )
+    ).map(({ name }) => name),
     sequences: (await findSequences(client)).filter(
       ({ schema }) => options.schemas === undefined || options.schemas.includes(schema),
     ),

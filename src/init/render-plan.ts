@@ -1,7 +1,7 @@
 /** A complete, commented plan for one database. Pure: text from what was asked for and found. */
 import { commentText, flowText, scalarText } from '../plan/write.ts';
-import type { Suggestion } from './generators.ts';
 import { renderSuite } from './render-checks.ts';
+import type { Suggestion } from './subject.ts';
 
 export interface PlanWishes {
   /** Name of the plan and of its database. */

@@ -40,6 +40,8 @@ CREATE VIEW "User names" AS SELECT id FROM "User";
 CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM "User" WITH NO DATA;
 CREATE TABLE "_prisma_migrations" (id text PRIMARY KEY, migration_name text, finished_at timestamptz, rolled_back_at timestamptz);
 CREATE EXTENSION hstore;
+CREATE TRIGGER "T ""1""" BEFORE UPDATE ON "User" FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+ALTER TABLE "User" ENABLE ALWAYS TRIGGER "T ""1""";
 INSERT INTO "Tenant" VALUES ('t', 'T');
 INSERT INTO "User" ("tenantId", email, status) VALUES ('t', 'a', 'active'), ('t', 'b', 'it''s, off');
 INSERT INTO "odd.schema"."Ta""ble $\{x} {y}" VALUES (1, 'c', 'up'), (2, 'c', '\${X}');
@@ -90,6 +92,12 @@ describe('init', () => {
         },
       }),
     );
+    expect(of('constraint')).toEqual([
+      JSON.stringify({ table: 'User', name: 'User_status_check' }),
+      JSON.stringify({ table: '"odd.schema".true', name: 'true_state_check' }),
+    ]);
+    expect(of('trigger')).toEqual([JSON.stringify({ table: 'User', name: 'T "1"', enabled: 'always' })]);
+    expect(of('extension')).toEqual([JSON.stringify({ name: 'hstore' })]);
     expect(of('sequence')).toEqual([JSON.stringify({ name: 'User_id_seq', table: 'User', column: 'id' })]);
     expect(of('enumType')).toEqual([
       JSON.stringify({ name: '"odd.schema".Mood', labels: ['up', "quo'te", '$${X}', 'no'] }),
