@@ -6,7 +6,6 @@ import {
   defineCatalogCheck,
   existenceTitle,
   existsSchema,
-  findObjects,
   isMissingObject,
   missing,
 } from './catalog-check.ts';
@@ -15,8 +14,8 @@ import { parseName, showName } from './names.ts';
 import { headroomTrouble, percentSchema } from './sequence-headroom.ts';
 import {
   columnName,
+  findSequences,
   type Position,
-  SEQUENCES,
   type Sequence,
   sequencePositions,
   sequenceTrouble,
@@ -55,9 +54,8 @@ export const sequence = defineCatalogCheck({
   },
   title: ({ name, exists }) => existenceTitle(`sequence ${name}`, exists),
   async runAll(client, all) {
-    const found = await findObjects<Sequence>(
+    const found = await findSequences(
       client,
-      { what: 'sequence', sql: SEQUENCES },
       all.map(({ name }) => name),
     );
     const each = found.map((rows) => (isMissingObject(rows) ? rows : (rows[0] as Sequence)));

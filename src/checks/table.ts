@@ -1,7 +1,7 @@
 import { columnsSchema, tableNameSchema } from '../schema.ts';
 import { absence, defineCatalogCheck, existenceTitle, existsSchema, failed } from './catalog-check.ts';
 import type { Finding } from './check-kind.ts';
-import { findTables, isMissing, kindName, showName } from './names.ts';
+import { findTables, isMissing, kindName, preloadColumns, showName } from './names.ts';
 import { tableExists } from './tables.ts';
 
 /** `table: {name: User, columns: [id, email]}`: the table exists and has these columns. */
@@ -39,6 +39,11 @@ export const table = defineCatalogCheck({
     const found = await findTables(
       client,
       all.map(({ name }) => name),
+    );
+    const withColumns = found.filter((_one, index) => all[index]?.columns !== undefined);
+    await preloadColumns(
+      client,
+      withColumns.flatMap((one) => (isMissing(one) ? [] : [one])),
     );
     const findings: Finding[] = [];
     for (const [index, { name, columns, kind, exists }] of all.entries()) {
