@@ -247,11 +247,13 @@ async function prove(
   const { repository: name, id } = origin.backup;
   const base = { proofVersion: 1, backup: id, at: new Date().toISOString(), run: context.run.id } as const;
   const proofs: Proof[] = [];
-  if (suite.verdict !== 'inconclusive') {
+  const rejected = suite.verdict === 'rejected';
+  // Part of a suite can show that a copy is bad, not that it is good.
+  if (rejected || (suite.verdict !== 'inconclusive' && suite.leftOut === 0)) {
     proofs.push({
       ...base,
       kind: 'checked',
-      passed: suite.verdict !== 'rejected',
+      passed: !rejected,
       suite: suiteNames(params.suite).join(', '),
       summary: `${suite.summary}${suite.leftOut === 0 ? '' : ` (${suite.leftOut} left out)`}`,
     });

@@ -118,6 +118,14 @@ describe('suites', () => {
     expect(context.progressed.at(-1)).toMatchObject({ done: 3, total: 3, unit: 'checks' });
   });
 
+  it('notes that a part of a suite failed, not that it passed', async () => {
+    const { run, find } = await world();
+    expect(await run({ suite: 'good', only: ['rows of User ≥ 1'] })).toMatchObject({ passed: 1, total: 1 });
+    expect((await find()).proofs).toEqual([]);
+    await error(run({ suite: 'bad', only: ['few users'] }));
+    expect(newestProof(await find(), 'checked')).toMatchObject({ passed: false, suite: 'bad' });
+  });
+
   it('runs several suites as one', async () => {
     const { run, find } = await world();
     expect((await run({ suite: ['good', 'warns'] })).summary).toBe('4/5 passed, 1 warned');
