@@ -61,6 +61,8 @@ export const ERRORS = {
   // checks
   CHECKS_FAILED: EXIT.checksFailed,
   CHECKS_INCONCLUSIVE: EXIT.inconclusive,
+  CHECKS_NOT_PROVED: EXIT.checksFailed,
+  CHECKS_NOT_TRIED: EXIT.inconclusive,
   // environment
   TOOL_MISSING: EXIT.environment,
   TOOL_TOO_OLD: EXIT.environment,

@@ -191,6 +191,16 @@ export function checkJob(request: {
   ]);
 }
 
+/** With a backup its restored copy is broken; without one the step copies the database itself. */
+export function proveJob(settings: With & { readonly database: string }, backup: string | undefined): Job {
+  const restored = backup === undefined ? [] : [step('copy', 'restore', { backup, into: 'sandbox' })];
+  const proved = backup === undefined ? settings : { ...settings, database: output('copy', 'database') };
+  return job('prove', `proof of checks of ${settings.database}`, [
+    ...restored,
+    step('prove', 'prove', proved, { needs: restored.map(({ name }) => name) }),
+  ]);
+}
+
 export interface VerifyRequest {
   readonly backup: string;
   readonly repository?: string;

@@ -18,6 +18,7 @@ export const commands = {
   promote: async () => (await import('./promote.ts')).promote,
   rollback: async () => (await import('./rollback.ts')).rollback,
   check: async () => (await import('./check.ts')).check,
+  prove: async () => (await import('./prove.ts')).prove,
   recover: async () => (await import('./recover.ts')).recover,
   repair: async () => (await import('./repair.ts')).repair,
   verify: async () => (await import('./verify.ts')).verify,

@@ -31,6 +31,8 @@ const HELPED_BY_RETRY = {
   CHECKS_FAILED: false,
   CHECKS_ENVIRONMENT: false,
   CHECKS_INCONCLUSIVE: false,
+  CHECKS_NOT_PROVED: false,
+  CHECKS_NOT_TRIED: false,
   // Somebody wants it to end.
   CANCELLED: false,
   // Someone has to install, create or allow something first.

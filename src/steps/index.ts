@@ -6,6 +6,7 @@ import { copy } from './copy.ts';
 import { drop } from './drop.ts';
 import { preflight } from './preflight.ts';
 import { promote } from './promote.ts';
+import { prove } from './prove.ts';
 import { prune } from './prune.ts';
 import { rebuildConstraints } from './rebuild-constraints.ts';
 import { recoverRows } from './recover-rows.ts';
@@ -23,6 +24,7 @@ export const stepKinds: readonly StepKind[] = [
   copy,
   restore,
   check,
+  prove,
   promote,
   rollback,
   drop,
