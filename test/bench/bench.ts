@@ -156,6 +156,11 @@ async function main(): Promise<void> {
       max_prepared_transactions: '0',
       max_connections: '100',
       shared_buffers: '128MB',
+      autovacuum: 'on',
+      jit: 'on',
+      checkpoint_timeout: '5min',
+      max_wal_size: '1GB',
+      bgwriter_lru_maxpages: '100',
     },
   });
   try {

@@ -113,6 +113,12 @@ export function startCluster(
     wal_level: 'logical',
     shared_buffers: '128MB',
     timezone: 'UTC',
+    // Hundreds of databases that live for seconds: background work and compiled queries cost more than they bring.
+    autovacuum: 'off',
+    jit: 'off',
+    checkpoint_timeout: '1d',
+    max_wal_size: '4GB',
+    bgwriter_lru_maxpages: '0',
     ...options.parameters,
   };
   writeFileSync(

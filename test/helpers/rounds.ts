@@ -5,3 +5,6 @@
 export function rounds(few: number): number {
   return Math.max(few, Number(process.env.BACKPLAN_FAULT_ROUNDS ?? 0));
 }
+
+/** Whether a thorough run was asked for: then variants are tested too that differ little from others. */
+export const thorough = rounds(0) > 0;

@@ -10,7 +10,7 @@ import { type SwapOptions, swapDatabases } from '../../src/postgres/swap.ts';
 import { startCluster, type TestCluster } from '../helpers/cluster.ts';
 import { rounds } from '../helpers/rounds.ts';
 
-const ROUNDS = rounds(10);
+const ROUNDS = rounds(5);
 
 let cluster: TestCluster;
 

@@ -12,7 +12,7 @@ import { makeBackup, readAll, repositoryAt } from './fixture.ts';
 
 const folder = temporaryFolder();
 /** Two processes work on the repository at once, and both are killed. */
-const ROUNDS = rounds(12);
+const ROUNDS = rounds(5);
 
 test(`after each of ${2 * ROUNDS} kills at random instants: what is listed is whole, what is not whole is not listed`, {
   timeout: 300_000,

@@ -298,7 +298,7 @@ describe('journal', () => {
     timeout: 120_000,
   }, async () => {
     const state = temporaryFolder();
-    for (let round = 0; round < rounds(12); round += 1) {
+    for (let round = 0; round < rounds(5); round += 1) {
       const child = spawn(process.execPath, [WRITER, state, `k${round}`], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
