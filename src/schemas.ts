@@ -8,6 +8,7 @@ import { checkKinds } from './checks/index.ts';
 import { checkReportSchema } from './checks/report-schema.ts';
 import { schemas as listingSchemas } from './cli/listing-schemas.ts';
 import { planSchema } from './plan/editor-schema.ts';
+import { proveReportSchema } from './prove/report-schema.ts';
 import { runReportSchema } from './report/files/run-report.ts';
 import { inventorySchema } from './repository/inventory.ts';
 import { manifestSchema, proofSchema } from './repository/manifest.ts';
@@ -28,6 +29,7 @@ const documents: Readonly<Record<string, JsonSchema>> = {
   inventory: inventorySchema,
   run: runSchema,
   'check-report': checkReportSchema,
+  'prove-report': proveReportSchema,
   'run-report': runReportSchema,
   ...listingSchemas,
 };

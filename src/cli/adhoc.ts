@@ -191,6 +191,28 @@ export function checkJob(request: {
   ]);
 }
 
+/**
+ * The same suites on production and on the restored backup, which is also held against what it noted of its source.
+ * The names of the steps are given by the caller, who listens to them.
+ */
+export function compareJob(
+  request: Parameters<typeof checkJob>[0] & { readonly backup: string },
+  names: { readonly production: string; readonly restored: string },
+): Job {
+  const { backup, ...rest } = request;
+  const settings = checkJob(rest).steps.check?.with ?? {};
+  const restored = { ...settings, database: output('copy', 'database'), compareFingerprint: true };
+  return job('compare', `checks of ${request.database} and of its backup`, [
+    step('copy', 'restore', { backup, into: 'sandbox' }),
+    step(names.production, 'check', settings, { needs: ['copy'] }),
+    // What fails in production is the reason to look at the backup.
+    step(names.restored, 'check', restored, {
+      needs: ['copy', names.production],
+      if: '(success() || failure()) && steps.copy.status == "succeeded"',
+    }),
+  ]);
+}
+
 /** With a backup its restored copy is broken; without one the step copies the database itself. */
 export function proveJob(settings: With & { readonly database: string }, backup: string | undefined): Job {
   const restored = backup === undefined ? [] : [step('copy', 'restore', { backup, into: 'sandbox' })];

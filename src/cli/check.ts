@@ -1,15 +1,18 @@
 /** `check`: runs suites on a database of the plan, read-only. */
 import { BackplanError, EXIT } from '../errors.ts';
-import { checkJob } from './adhoc.ts';
+import { checkJob, compareJob } from './adhoc.ts';
 import {
   defineCommand,
+  flag,
   listOption,
   option,
   optionalArgument,
   planArgument,
   repeatedOption,
 } from './command.ts';
+import { makeComparison, PRODUCTION, RESTORED } from './compare-checks.ts';
 import { execute } from './execute.ts';
+import { locateBackup, pinned } from './locate.ts';
 import { parseNameValues } from './name-values.ts';
 import { byName, oneOf, openPlan, suitesFor } from './plan.ts';
 import { reportOption } from './report-files.ts';
@@ -26,6 +29,10 @@ export const check = defineCommand({
       completes: 'database',
     }),
     suites: listOption('-s, --suite <names>', 'more suites', { completes: 'suite' }),
+    compare: flag('--compare', 'also on the restored backup, side by side: where did it break?'),
+    backup: option('-b, --backup <backup>', 'with --compare: which backup (default: latest)', {
+      completes: 'backup',
+    }),
     report: reportOption,
     only: listOption('--only <names>', 'only checks of these names or tags'),
     skip: listOption('--skip <names>', 'all but the checks of these names or tags'),
@@ -38,10 +45,14 @@ export const check = defineCommand({
       line: 'check plans/crm.yaml --report junit=checks.xml --report markdown=checks.md',
       does: 'for a CI job',
     },
+    { line: 'check plans/crm.yaml --compare', does: 'did it break before the backup, or after?' },
     { line: 'check plans/crm.yaml --skip slow', does: 'without the checks that carry the tag slow' },
   ],
-  exits: [EXIT.stepFailed, EXIT.checksFailed, EXIT.inconclusive, EXIT.interrupted],
-  async run({ plan: file, suite, database: name, suites: more, only, skip, param, report }, context) {
+  exits: [EXIT.stepFailed, EXIT.checksFailed, EXIT.inconclusive, EXIT.environment, EXIT.interrupted],
+  async run(
+    { plan: file, suite, database: name, suites: more, only, skip, param, report, compare, backup },
+    context,
+  ) {
     const params = parseNameValues('--param', param, 'tenants=3');
     const { plan } = await openPlan(context, file);
     const database = oneOf('database', plan.databases, name, 'Choose with --database');
@@ -53,9 +64,22 @@ export const check = defineCommand({
         hint: `Name one: ${Object.keys(plan.suites).join(', ') || 'but the plan declares no suite'}.`,
       });
     }
+    const request = { database: database.name, suites, only, skip, params };
+    if (!compare) {
+      if (backup !== undefined) {
+        throw new BackplanError('USAGE', '--backup is only for --compare', {
+          hint: 'A backup alone is checked by backplan restore --into sandbox.',
+        });
+      }
+      return await execute(context, plan, { reports: report, job: checkJob(request) });
+    }
+    const found = await locateBackup(context, plan, backup ?? 'latest', { database: database.name });
+    const { reporter, show } = makeComparison(context.out);
     return await execute(context, plan, {
       reports: report,
-      job: checkJob({ database: database.name, suites, only, skip, params }),
+      job: compareJob({ ...request, backup: pinned(found) }, { production: PRODUCTION, restored: RESTORED }),
+      listener: reporter,
+      after: show,
     });
   },
 });

@@ -21,6 +21,8 @@ export interface Execution {
   readonly kinds?: (say: Say, journal: Journal) => readonly StepKind[];
   /** `FORMAT=FILE`, as `--report` takes them. */
   readonly reports?: readonly string[];
+  /** Listens to the run besides what is shown. */
+  readonly listener?: Reporter;
   /** Last words after the run. */
   readonly after?: (record: RunRecord) => void;
 }
@@ -48,7 +50,7 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
     inputs: execution.inputs ?? {},
     journal: state.journal,
     stateDirectory: app.stateDirectory(context.globals.state),
-    reporters: [shown, reports?.reporter].filter((each) => each !== undefined),
+    reporters: [shown, reports?.reporter, execution.listener].filter((each) => each !== undefined),
     kinds: execution.kinds?.(say, state.journal) ?? [],
     trigger: 'manual',
     signal: context.signal,

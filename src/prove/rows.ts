@@ -163,9 +163,13 @@ WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped AN
 UNION ALL
 SELECT pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', a.attrelid::pg_catalog.regclass, a.attname)
 FROM pg_catalog.pg_attribute a
-WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull`;
+WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull
+UNION ALL
+SELECT pg_catalog.format('CREATE TABLE public."backplan: default" PARTITION OF %s DEFAULT', p.partrelid::pg_catalog.regclass)
+FROM pg_catalog.pg_partitioned_table p
+WHERE p.partrelid = $1::pg_catalog.oid AND p.partdefid = 0 AND p.partstrat <> 'h'`;
 
-/** Statements that take away what keeps wrong rows out of a table. search_path must be empty. */
+/** Statements that take away what keeps wrong rows out of a table, in this order. */
 export async function loosening(client: CheckClient, table: Relation): Promise<string[]> {
   return (await client.query<Hindrance>(HINDRANCES, [table.oid])).map(({ sql }) => sql);
 }

@@ -4,9 +4,11 @@ import type { LogLevel, RunEvent, RunRecord, StepRecord } from '../runs/record.t
 import { formatDuration, formatInstant } from '../units.ts';
 import {
   asCheckReport,
+  asProveReport,
   clean,
   formatChecks,
   formatOutputs,
+  formatProofs,
   makePaint,
   markOf,
   type Paint,
@@ -183,7 +185,14 @@ function finished(run: RunRecord, view: View): string[] {
 
 function checkLines(report: unknown, view: View): string[] {
   const checks = asCheckReport(report);
-  return checks === undefined ? [] : formatChecks(checks, view.paint).map((line) => `      ${line}`);
+  const proofs = asProveReport(report);
+  const lines =
+    checks !== undefined
+      ? formatChecks(checks, view.paint)
+      : proofs !== undefined
+        ? formatProofs(proofs, view.paint)
+        : [];
+  return lines.map((line) => `      ${line}`);
 }
 
 function saidBy(step: StepRecord): string {

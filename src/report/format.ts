@@ -1,6 +1,7 @@
 /** Words and figures that the console shows. Pure. */
 import { stripVTControlCharacters, styleText } from 'node:util';
 import type { CheckResult } from '../checks/check-kind.ts';
+import type { ProveReport } from '../prove/report-schema.ts';
 import type { Outputs, Progress, StepRecord, StepStatus } from '../runs/record.ts';
 import { formatBytes, formatRate } from '../units.ts';
 
@@ -153,4 +154,28 @@ function moreThanShown({ count, samples }: CheckResult): string[] {
   return samples !== undefined && samples.length > 0 && rest > 0
     ? [`    … and ${formatCount(rest)} more`]
     : [];
+}
+
+/** The report of a proof of checks, recognised by its kind. */
+export function asProveReport(report: unknown): ProveReport | undefined {
+  return (report as { kind?: unknown } | null | undefined)?.kind === 'prove'
+    ? (report as ProveReport)
+    : undefined;
+}
+
+const PROOFS: Readonly<Record<string, readonly [string, Style]>> = {
+  proved: ['proved', 'green'],
+  stayedGreen: ['not proved, stayed green', 'red'],
+  noMutation: ['no mutation known', 'yellow'],
+  notTried: ['not tried', 'yellow'],
+};
+
+/** A line for every check: what was broken when it went red, or why that is not known of it. */
+export function formatProofs(report: ProveReport, paint: Paint): string[] {
+  return report.results.map(({ outcome, name, damage, message, tried }) => {
+    const [word, style] = PROOFS[outcome] ?? [outcome, 'dim'];
+    const more = outcome === 'stayedGreen' && tried > 1 ? `${tried} damages, the last: ` : '';
+    const said = outcome === 'proved' ? '' : damage === undefined ? message : `: ${message}`;
+    return `${paint(style, word)} ${clean(name)}: ${more}${shorten(damage ?? '', 120)}${shorten(said, 200)}`;
+  });
 }

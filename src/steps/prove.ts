@@ -13,6 +13,7 @@ import { dumpCustom } from '../postgres/dump.ts';
 import { beginSnapshot } from '../postgres/snapshot.ts';
 import { findTools } from '../postgres/tools.ts';
 import { mutations } from '../prove/index.ts';
+import type { ProveReport } from '../prove/report-schema.ts';
 import { type CheckProof, proveSuite } from '../prove/suite.ts';
 import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
 import { parseDuration } from '../units.ts';
@@ -123,7 +124,7 @@ export const prove = defineStep({
       before: new Map(before.results.map((result) => [result.name, result])),
       onProof: (proof, done, total) => {
         context.progress({ done, total, unit: 'checks', note: proof.name });
-        tell(proof, context);
+        context.log.debug(describe(proof));
       },
     });
     return conclude(params, results, context);
@@ -144,7 +145,7 @@ function conclude(params: Params, results: readonly CheckProof[], context: StepC
     ...(counts.stayedGreen === 0 ? [] : [`${counts.stayedGreen} stayed green`]),
     ...(counts.notTried === 0 ? [] : [`${counts.notTried} could not be tried`]),
   ].join(', ');
-  context.report({
+  const report: ProveReport = {
     reportVersion: 1,
     kind: 'prove',
     suites: [params.suite].flat(),
@@ -152,7 +153,8 @@ function conclude(params: Params, results: readonly CheckProof[], context: StepC
     summary,
     counts,
     results: results.map((each) => ({ ...each })),
-  });
+  };
+  context.report(report);
   const open = results.filter(({ outcome }) => outcome !== 'proved');
   const detail = open.map(describe).join('\n');
   if (counts.stayedGreen > 0) {
@@ -181,12 +183,6 @@ const WORDS: Readonly<Record<CheckProof['outcome'], string>> = {
 function describe({ outcome, name, damage, message, tried }: CheckProof): string {
   const how = damage === undefined ? '' : ` (${tried === 1 ? '' : `${tried} damages, the last: `}${damage})`;
   return `${WORDS[outcome]}: ${name}${how}: ${message}`;
-}
-
-function tell(proof: CheckProof, { log }: StepContext): void {
-  if (proof.outcome === 'proved') log.info(describe(proof));
-  else if (proof.outcome === 'stayedGreen') log.error(describe(proof));
-  else log.warn(describe(proof));
 }
 
 /** Facts that checks of the backup's own counts need. */

@@ -1,0 +1,175 @@
+/** For every check kind: on a database with hard names a sound check goes red under its mutation. */
+import { describe, expect, it } from 'vitest';
+import { checkKinds } from '../../src/checks/index.ts';
+import { runSuite } from '../../src/checks/suite.ts';
+import { parseConnection } from '../../src/postgres/connection.ts';
+import { mutations } from '../../src/prove/index.ts';
+import { proveSuite } from '../../src/prove/suite.ts';
+import { createDatabase, sharedUrl, sql, uniqueName } from '../helpers/database.ts';
+
+const role = uniqueName('Odd role');
+const SCHEMA = `
+CREATE ROLE "${role}";
+CREATE EXTENSION citext;
+CREATE SCHEMA "odd.schema";
+CREATE TYPE "odd.schema"."Mo od" AS ENUM ('up', 'quo''te');
+CREATE DOMAIN "Label" AS text CONSTRAINT "not ""empty""" CHECK (VALUE <> '');
+CREATE TABLE "odd.schema"."Te nant" (
+  id int PRIMARY KEY, "na""me" text NOT NULL CHECK ("na""me" <> ''), mood "odd.schema"."Mo od" NOT NULL DEFAULT 'up',
+  doc jsonb NOT NULL, "at" timestamptz NOT NULL DEFAULT now(), boss int REFERENCES "odd.schema"."Te nant",
+  seats int NOT NULL CONSTRAINT "sea ts" CHECK (seats BETWEEN 1 AND 10), twice int GENERATED ALWAYS AS (seats * 2) STORED,
+  UNIQUE ("na""me", mood));
+CREATE TABLE "User" ("i d" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  "tenantId" int NOT NULL REFERENCES "odd.schema"."Te nant" ON DELETE CASCADE, "e-mail" varchar(30) NOT NULL,
+  status text NOT NULL CHECK (status IN ('active', 'off')));
+CREATE UNIQUE INDEX "User e-mail" ON "User" ("e-mail");
+CREATE INDEX "User tenant" ON "User" ("tenantId");
+CREATE TABLE "Note" (id serial PRIMARY KEY, "userId" bigint, "tenantId" int);
+CREATE TABLE part (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE "part 1" PARTITION OF part FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE VIEW "Vi ew" AS SELECT "i d" FROM "User";
+CREATE MATERIALIZED VIEW "odd.schema"."Mat" AS SELECT count(*) FROM "User";
+CREATE FUNCTION "Fu nc"() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER "Tri g" BEFORE INSERT OR UPDATE OR DELETE ON "User" FOR EACH ROW EXECUTE FUNCTION "Fu nc"();
+ALTER TABLE "User" ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON "User" USING (true);
+GRANT SELECT ON "User" TO "${role}";
+CREATE TABLE "_prisma_migrations" (id text PRIMARY KEY, checksum text, finished_at timestamptz, migration_name text NOT NULL,
+  logs text, rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(), applied_steps_count int NOT NULL DEFAULT 1);
+INSERT INTO "_prisma_migrations" (id, checksum, finished_at, migration_name) VALUES ('1', 'x', now(), '1_init');
+INSERT INTO "odd.schema"."Te nant" (id, "na""me", doc, boss, seats) SELECT n, 'n' || n, '{"a": {"b": 1}}', nullif(n - 1, 0), n FROM generate_series(1, 5) n;
+INSERT INTO "User" ("tenantId", "e-mail", status) SELECT 1 + n % 5, 'u' || n || '@x.de', 'active' FROM generate_series(1, 20) n;
+INSERT INTO "Note" ("userId", "tenantId") SELECT "i d", "tenantId" FROM "User";
+INSERT INTO part SELECT n, '2026-05-05' FROM generate_series(1, 5) n;
+REFRESH MATERIALIZED VIEW "odd.schema"."Mat";
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''5MB''', current_database()); END $$;
+`;
+
+const TENANT = '"odd.schema"."Te nant"';
+const there: readonly (readonly [string, unknown, Record<string, unknown>?])[] = [
+  ['tables', ['User', TENANT]],
+  ['table', { name: TENANT, columns: ['id'] }],
+  ['columns', { table: 'User', columns: { 'e-mail': 'character varying(30)' } }],
+  ['primaryKey', { table: 'User', columns: ['i d'] }],
+  ['unique', { table: 'User', columns: ['e-mail'] }],
+  ['unique', { table: TENANT, columns: ['na"me', 'mood'] }],
+  ['foreignKey', { table: 'User', columns: ['tenantId'], references: { table: TENANT, columns: ['id'] } }],
+  ['constraint', { table: TENANT, name: 'sea ts' }],
+  ['constraint', { domain: 'Label', name: 'not "empty"' }],
+  ['index', { name: 'User tenant', table: 'User', columns: ['tenantId'] }],
+  ['view', { name: 'Vi ew' }],
+  ['materializedView', { name: '"odd.schema"."Mat"' }],
+  ['sequence', { name: 'Note_id_seq' }],
+  ['sequences', {}],
+  ['function', { name: 'Fu nc' }],
+  ['trigger', { table: 'User', name: 'Tri g' }],
+  ['enumType', { name: '"odd.schema"."Mo od"', labels: ['up', "quo'te"] }],
+  ['extension', { name: 'citext' }],
+  ['schema', { name: 'odd.schema' }],
+  ['partition', { table: 'part', partitions: ['part 1'] }],
+  ['rowLevelSecurity', { table: 'User' }],
+  ['role', { name: role }],
+  ['grant', { role, privileges: ['SELECT'], table: 'User' }],
+  ['databaseSettings', { settings: { work_mem: '5MB' } }],
+  ['migrations', { tool: 'prisma' }],
+  ['isolation', {}],
+  ['catalogHealth', {}],
+  ['acceptedValues', { table: TENANT, column: 'mood', values: ['up', "quo'te"] }],
+  ['acceptedValues', { table: 'User', column: 'status', values: ['active', 'off'], nullable: false }],
+  ['notNull', { table: TENANT, columns: ['na"me'] }, { where: 'id = 3' }],
+  ['uniqueValues', { table: 'User', columns: ['e-mail'] }],
+  ['pattern', { table: 'User', column: 'e-mail', matches: '^u\\d+@' }],
+  ['pattern', { table: 'User', column: 'e-mail', matches: '^admin$', not: true }],
+  ['range', { table: TENANT, column: 'seats', min: 1, max: 10 }],
+  ['range', { table: TENANT, column: 'twice', max: 20 }, { failAbove: 2 }],
+  ['range', { table: 'part', column: 'day', min: '2026-01-01' }],
+  ['jsonPath', { table: TENANT, column: 'doc', exists: '$.a.b' }],
+  ['jsonPath', { table: TENANT, column: 'doc', missing: '$."pass word".x' }],
+  ['freshness', { table: TENANT, column: 'at', within: '1d' }],
+  ['aggregate', { table: TENANT, value: 'sum(seats)', equals: 15 }],
+  ['orphans', { table: 'Note', columns: ['userId'], references: { table: 'User', columns: ['i d'] } }],
+  ['cycles', { table: TENANT, columns: ['boss'], references: ['id'] }],
+  [
+    'tenantConsistency',
+    {
+      table: 'Note',
+      columns: ['userId'],
+      references: { table: 'User', columns: ['i d'] },
+      tenant: 'tenantId',
+    },
+  ],
+  ['rowCount', { table: 'User', min: 1 }],
+  ['rowCount', { table: 'User', max: 30 }],
+  ['rowCount', { table: 'part', equals: 5 }],
+  [
+    'recoveryPoint',
+    { present: { table: 'User', where: '"i d" = 4' }, absent: { table: 'User', where: '"i d" = 400' } },
+  ],
+  ['canary', { table: TENANT, where: 'id = 2' }],
+  ['sql', { query: `select count(*) from ${TENANT}`, expect: { value: 5 } }],
+  ['sql', { query: `select * from ${TENANT} where seats > 10` }],
+];
+const absent: typeof there = [
+  ['table', { name: 'Gone', exists: false }],
+  ['view', { name: 'Gone', exists: false }],
+  ['sequence', { name: '"odd.schema"."Gone"', exists: false }],
+  ['schema', { name: 'gone', exists: false }],
+  ['role', { name: uniqueName('gone'), exists: false }],
+  ['index', { name: 'gone', table: 'User', exists: false }],
+  ['constraint', { table: 'User', name: 'go"ne', exists: false }],
+  ['trigger', { table: 'User', name: 'gone', exists: false }],
+  ['function', { name: 'Gone', exists: false }],
+  ['enumType', { name: 'Gone', exists: false }],
+  ['columns', { table: 'User', columns: { gone: { exists: false } } }],
+  ['unique', { table: 'User', columns: ['status', 'i d'], exists: false }],
+  ['grant', { role, privileges: ['DELETE'], table: 'User', exists: false }],
+];
+
+/** Pages cannot be broken by statements. */
+const WITHOUT = ['amcheck', 'checksums'];
+
+describe('mutations', () => {
+  it('are known for every check kind but those that read pages', () => {
+    const open = checkKinds.map(({ kind }) => kind).filter((kind) => !mutations.has(kind));
+    expect(open.sort()).toEqual(WITHOUT);
+    expect([...mutations.keys()].filter((kind) => !checkKinds.some((each) => each.kind === kind))).toEqual(
+      [],
+    );
+    expect([...new Set(there.map(([kind]) => kind))].sort()).toEqual([...mutations.keys()].sort());
+  });
+
+  it('turn every sound check red and leave nothing behind', { timeout: 60_000 }, async () => {
+    const database = createDatabase('prove', SCHEMA);
+    const state = () =>
+      sql(
+        database,
+        `SELECT count(*), max("i d") FROM "User"; SELECT sum(seats) FROM ${TENANT}; SELECT count(*), max(xmin::text::int8) FROM pg_class;
+         SELECT count(*) FROM pg_attribute; SELECT last_value FROM "Note_id_seq"; SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database());`,
+      );
+    const before = state();
+    const shared = {
+      connection: parseConnection(sharedUrl(database)),
+      definitions: [...there, ...absent].map(([kind, params, keys]) => ({
+        kind,
+        with: params,
+        ...(keys === undefined ? {} : { shared: keys }),
+      })),
+      kinds: new Map(checkKinds.map((kind) => [kind.kind, kind])),
+      signal: new AbortController().signal,
+    };
+    const green = await runSuite(shared);
+    const proofs = await proveSuite({
+      ...shared,
+      mutations,
+      before: new Map(green.results.map((result) => [result.name, result])),
+      applicationName: 'prove test',
+      timeoutMs: 60_000,
+      only: [],
+      skip: [],
+      onProof: () => {},
+    });
+    expect(proofs.filter(({ outcome }) => outcome !== 'proved')).toEqual([]);
+    expect(proofs.length).toBe(there.length + absent.length + 1);
+    expect(state()).toBe(before);
+  });
+});
