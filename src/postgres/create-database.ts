@@ -8,11 +8,20 @@ export type WantedLocale = Partial<DatabaseLocale>;
 
 /**
  * CREATE DATABASE. Nothing else is set: owner, grants and settings come after the restore.
+ * @param copyFiles copy the template's files instead of writing them to the log: twice as fast, but with two
+ * checkpoints that a server with other work would feel
  * @throws LOCALE_MISSING, PERMISSION_DENIED, DISK_SPACE, QUERY_FAILED
  */
-export async function createDatabase(client: Client, name: string, locale: WantedLocale): Promise<void> {
+export async function createDatabase(
+  client: Client,
+  name: string,
+  locale: WantedLocale,
+  { copyFiles = false }: { readonly copyFiles?: boolean } = {},
+): Promise<void> {
+  // Before 15 there was no other way.
+  const strategy = copyFiles && client.serverVersion >= 150_000 ? ' STRATEGY file_copy' : '';
   try {
-    await client.query(createDatabaseSql(name, locale, client.serverVersion));
+    await client.query(`${createDatabaseSql(name, locale, client.serverVersion)}${strategy}`);
   } catch (error) {
     throw creationError(error, name, locale);
   }

@@ -195,20 +195,26 @@ export async function createTarget(
 ): Promise<void> {
   if (target.existing) return;
   const name = target.connection.database;
+  const how = { copyFiles: target.kind === 'sandbox' };
   try {
-    await createDatabase(target.maintenance, name, source.locale);
+    await createDatabase(target.maintenance, name, source.locale, how);
   } catch (error) {
     const failure = toBackplanError(error);
     if (failure.code !== 'LOCALE_MISSING' || target.kind !== 'sandbox') throw error;
     context.log.warn(
       `${failure.message}; the sandbox uses the locale C instead, so text sorts differently there`,
     );
-    await createDatabase(target.maintenance, name, {
-      encoding: source.locale.encoding,
-      collate: 'C',
-      ctype: 'C',
-      localeProvider: 'libc',
-    });
+    await createDatabase(
+      target.maintenance,
+      name,
+      {
+        encoding: source.locale.encoding,
+        collate: 'C',
+        ctype: 'C',
+        localeProvider: 'libc',
+      },
+      how,
+    );
   }
   // Until everything is there it is nobody's to use.
   target.created = true;

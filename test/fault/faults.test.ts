@@ -26,7 +26,7 @@ const MORE_ROWS = `
 `;
 
 /** Instants at which something is killed: BACKPLAN_FAULT_ROUNDS=50 for a thorough run, fewer by default. */
-const ROUNDS = rounds(2);
+const ROUNDS = rounds(1);
 
 interface Listed {
   readonly backups: readonly { readonly id: string }[];

@@ -9,7 +9,7 @@ import type { Plan } from '../../src/plan/model.ts';
 import { withClient } from '../../src/postgres/client.ts';
 import { parseConnection } from '../../src/postgres/connection.ts';
 import { takeFingerprint } from '../../src/postgres/fingerprint.ts';
-import { createDatabase, sharedUrl, sql, uniqueName } from '../helpers/database.ts';
+import { createDatabase, FILE_COPY, sharedUrl, sql, uniqueName } from '../helpers/database.ts';
 
 const PLANS = join(import.meta.dirname, '..', '..', 'plans');
 const sample = readFileSync(join(PLANS, 'crm-license-system.sql'), 'utf8');
@@ -106,7 +106,7 @@ describe('damage is noticed', () => {
   ])('%s', async (damage, name, status) => {
     // Dropped together with the database whose name it begins with.
     const damaged = uniqueName(database);
-    sql('postgres', `CREATE DATABASE "${damaged}" TEMPLATE "${database}"`);
+    sql('postgres', `CREATE DATABASE "${damaged}" TEMPLATE "${database}" ${FILE_COPY}`);
     sql(damaged, `BEGIN; ${damage}; COMMIT;`);
     const { results, verdict } = await run(damaged, ['crm-consistency', 'crm-deep']);
     expect(results.filter((result) => result.status === status).map((result) => result.name)).toContain(name);

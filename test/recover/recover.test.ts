@@ -6,7 +6,14 @@ import { BackplanError } from '../../src/errors.ts';
 import { recoverRows } from '../../src/steps/recover-rows.ts';
 import { cli } from '../helpers/cli.ts';
 import { makeContext } from '../helpers/context.ts';
-import { createDatabase, sharedUrl, sql, temporaryFolder, uniqueName } from '../helpers/database.ts';
+import {
+  createDatabase,
+  FILE_COPY,
+  sharedUrl,
+  sql,
+  temporaryFolder,
+  uniqueName,
+} from '../helpers/database.ts';
 
 const SCHEMA = String.raw`
 CREATE SCHEMA "odd.schema";
@@ -45,7 +52,7 @@ let context: ReturnType<typeof makeContext>;
 
 beforeEach(() => {
   database = uniqueName(copy);
-  sql('postgres', `CREATE DATABASE "${database}" TEMPLATE "${copy}"`);
+  sql('postgres', `CREATE DATABASE "${database}" TEMPLATE "${copy}" ${FILE_COPY}`);
   context = makeContext({ databases: { crm: sharedUrl(database), copy: sharedUrl(copy) } });
 });
 

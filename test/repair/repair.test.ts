@@ -9,7 +9,14 @@ import { parseConnection } from '../../src/postgres/connection.ts';
 import { repair } from '../../src/steps/repair.ts';
 import { cli } from '../helpers/cli.ts';
 import { makeContext } from '../helpers/context.ts';
-import { createDatabase, sharedUrl, sql, temporaryFolder, uniqueName } from '../helpers/database.ts';
+import {
+  createDatabase,
+  FILE_COPY,
+  sharedUrl,
+  sql,
+  temporaryFolder,
+  uniqueName,
+} from '../helpers/database.ts';
 
 const SCHEMA = `
 CREATE SCHEMA "odd.schema";
@@ -43,7 +50,7 @@ let database = '';
 beforeEach(() => {
   // A copy by file is faster than the schema once more.
   database = uniqueName(copy);
-  sql('postgres', `CREATE DATABASE "${database}" TEMPLATE "${copy}"`);
+  sql('postgres', `CREATE DATABASE "${database}" TEMPLATE "${copy}" ${FILE_COPY}`);
   context = makeContext({ databases: { crm: sharedUrl(database), copy: sharedUrl(copy) } });
 });
 
