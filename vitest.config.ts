@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { thorough } from './test/helpers/rounds.ts';
 
 /**
  * Left out of the daily run, which must stay below ten minutes on two cores: what they look at closely is touched by
@@ -16,11 +17,13 @@ const THOROUGH = [
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: process.env.BACKPLAN_FAULT_ROUNDS === undefined ? THOROUGH : [],
+    exclude: thorough ? [] : THOROUGH,
     globalSetup: ['test/helpers/global-cluster.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 3,
+    // A file starts in a process that has the modules of others loaded already; none keeps state in them.
+    isolate: false,
     // A fault test that takes a minute must not hide behind a hanging neighbour.
     teardownTimeout: 20_000,
     env: { NO_COLOR: '1', LC_ALL: 'C.UTF-8' },

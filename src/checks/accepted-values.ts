@@ -1,7 +1,14 @@
 import { identifier, literal } from '../postgres/client.ts';
 import type { Column } from '../postgres/columns.ts';
 import { tableNameSchema } from '../schema.ts';
-import { type CheckClient, type CheckOptions, defineScan, type Finding, useOwnNames } from './check-kind.ts';
+import {
+  type CheckClient,
+  type CheckOptions,
+  defineScan,
+  type Finding,
+  ROW_KEYS,
+  useOwnNames,
+} from './check-kind.ts';
 import { type Relation, requireColumns, requireTable, showName } from './names.ts';
 import { countWhere, nothingToLookAt, offenders, restricted, rowsText } from './rows.ts';
 
@@ -12,7 +19,7 @@ import { countWhere, nothingToLookAt, offenders, restricted, rowsText } from './
 export const acceptedValues = defineScan({
   kind: 'acceptedValues',
   summary: 'A column holds nothing but these values.',
-  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
+  keys: ROW_KEYS,
   params: {
     type: 'object',
     description: 'A column and all values that it may hold.',

@@ -1,5 +1,7 @@
 /** Foreign keys as the catalog has them, and what keeps them from being enforced. */
+
 import { identifier } from '../postgres/client.ts';
+import { REFERENCE_OPERATORS, REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../postgres/reference-columns.ts';
 import type { CheckClient } from './check-kind.ts';
 import type { Relation } from './names.ts';
 
@@ -26,14 +28,9 @@ export interface ForeignKey extends Record<string, unknown> {
 const FOREIGN_KEYS = `
 SELECT con.oid, con.conname AS name, con.confrelid AS parent_oid,
   pn.nspname AS parent_schema, p.relname AS parent_name,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.conkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.confkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS parent_columns,
-  ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname)
-    FROM pg_catalog.unnest(con.conpfeqop) WITH ORDINALITY AS k(oid, position)
-    JOIN pg_catalog.pg_operator o ON o.oid = k.oid
-    JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace ORDER BY k.position) AS operators,
+  ${REFERRING_COLUMNS} AS columns,
+  ${REFERENCED_COLUMNS} AS parent_columns,
+  ${REFERENCE_OPERATORS} AS operators,
   con.convalidated AS validated,
   coalesce((pg_catalog.to_jsonb(con) ->> 'conenforced')::pg_catalog.bool, true) AS enforced,
   con.confmatchtype AS match, con.confdeltype AS on_delete, con.confupdtype AS on_update,

@@ -1,9 +1,9 @@
 import { BackplanError } from '../errors.ts';
 import { identifier, literal } from '../postgres/client.ts';
 import { type JsonSchema, tableNameSchema } from '../schema.ts';
-import { defineScan } from './check-kind.ts';
+import { defineScan, ROW_KEYS } from './check-kind.ts';
 import { requireColumns, requireTable } from './names.ts';
-import { concludeRows, countWhere } from './rows.ts';
+import { rowScan } from './rows.ts';
 
 const path = { type: 'string', minLength: 1 } as const satisfies JsonSchema;
 
@@ -11,7 +11,7 @@ const path = { type: 'string', minLength: 1 } as const satisfies JsonSchema;
 export const jsonPath = defineScan({
   kind: 'jsonPath',
   summary: 'JSON documents meet a condition in the path language of SQL/JSON.',
-  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
+  keys: ROW_KEYS,
   params: {
     type: 'object',
     description: 'A column of json or jsonb and one condition on its documents; NULL is accepted.',
@@ -53,24 +53,15 @@ export const jsonPath = defineScan({
     const sql = `t.${identifier(columnName)}`;
     const test = `${sql}::pg_catalog.jsonb OPERATOR(pg_catalog.${given.operator}) ${literal(text).trim()}::pg_catalog.jsonpath`;
     const condition = `${sql} IS NOT NULL AND (${test}) IS ${given.wrong}`;
-    return {
-      from: table.sql,
-      ownNames: options.where !== undefined,
-      columns: [countWhere(undefined, options), countWhere(condition, options)],
-      conclude: (inside, [rows, bad]) =>
-        concludeRows(
-          inside,
-          {
-            table,
-            rows: Number(rows),
-            bad: Number(bad),
-            condition,
-            say: `${given.say} ${text} in ${identifier(columnName)}`,
-            fine: `${given.fine} ${text} in ${identifier(columnName)}, or are NULL`,
-          },
-          options,
-        ),
-    };
+    return rowScan(
+      table,
+      condition,
+      {
+        say: `${given.say} ${text} in ${identifier(columnName)}`,
+        fine: `${given.fine} ${text} in ${identifier(columnName)}, or are NULL`,
+      },
+      options,
+    );
   },
 });
 

@@ -11,8 +11,8 @@ import {
   missing,
 } from './catalog-check.ts';
 import type { Finding } from './check-kind.ts';
-import { showColumns, showName } from './names.ts';
-import { type View, viewSource } from './view-facts.ts';
+import { showName } from './names.ts';
+import { lackingColumns, type View, viewSource } from './view-facts.ts';
 
 /** `materializedView: {name: UserCount}`: the materialized view exists and was filled. */
 export const materializedView = defineCatalogCheck({
@@ -53,14 +53,7 @@ export const materializedView = defineCatalogCheck({
       const sql = `${identifier(one.schema)}.${identifier(one.name)}`;
       const label = `materialized view ${showName(one)}`;
       if (exists === false) return absence(label, true, `DROP MATERIALIZED VIEW ${sql};`);
-      const lacking = (columns ?? []).filter((column) => !one.columns.includes(column));
-      const problems: { message: string; hint: string }[] = [];
-      if (lacking.length > 0) {
-        problems.push({
-          message: `${label} has no column ${showColumns(lacking)}`,
-          hint: `It has ${showColumns(one.columns)}.`,
-        });
-      }
+      const problems = lackingColumns(label, one, columns);
       if (populated !== false && !one.populated) {
         problems.push({
           message: `${label} was never filled: a query on it fails`,

@@ -1,14 +1,14 @@
 import { identifier } from '../postgres/client.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
-import { defineScan } from './check-kind.ts';
+import { defineScan, ROW_KEYS } from './check-kind.ts';
 import { requireColumns, requireTable, showColumns } from './names.ts';
-import { concludeRows, countWhere } from './rows.ts';
+import { rowScan } from './rows.ts';
 
 /** `notNull: {table: User, columns: [email]}`: every row has a value, whether a constraint says so or not. */
 export const notNull = defineScan({
   kind: 'notNull',
   summary: 'Columns hold a value in every row; needs no constraint.',
-  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
+  keys: ROW_KEYS,
   params: {
     type: 'object',
     description: 'Columns that may not be NULL in any row.',
@@ -39,23 +39,14 @@ export const notNull = defineScan({
           : `${sql} IS NULL`;
       })
       .join(' OR ');
-    return {
-      from: table.sql,
-      ownNames: options.where !== undefined,
-      columns: [countWhere(undefined, options), countWhere(condition, options)],
-      conclude: (inside, [rows, bad]) =>
-        concludeRows(
-          inside,
-          {
-            table,
-            rows: Number(rows),
-            bad: Number(bad),
-            condition,
-            say: `have no value in ${showColumns(names)}`,
-            fine: `have a value in ${showColumns(names)}`,
-          },
-          options,
-        ),
-    };
+    return rowScan(
+      table,
+      condition,
+      {
+        say: `have no value in ${showColumns(names)}`,
+        fine: `have a value in ${showColumns(names)}`,
+      },
+      options,
+    );
   },
 });

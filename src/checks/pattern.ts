@@ -1,15 +1,15 @@
 import { BackplanError } from '../errors.ts';
 import { identifier, literal } from '../postgres/client.ts';
 import { tableNameSchema } from '../schema.ts';
-import { defineScan } from './check-kind.ts';
+import { defineScan, ROW_KEYS } from './check-kind.ts';
 import { requireColumns, requireTable } from './names.ts';
-import { concludeRows, countWhere } from './rows.ts';
+import { rowScan } from './rows.ts';
 
 /** `pattern: {table, column, matches}`: every value that there is matches a regular expression of PostgreSQL. */
 export const pattern = defineScan({
   kind: 'pattern',
   summary: 'Values of a column match a regular expression.',
-  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
+  keys: ROW_KEYS,
   params: {
     type: 'object',
     description: 'A column and what its values look like; NULL is accepted.',
@@ -47,26 +47,17 @@ export const pattern = defineScan({
     // citext and char(n) as what they show; a collation decides what is a letter, so the column keeps its own.
     const condition = `t.${identifier(columnName)}::pg_catalog.text ${operator} ${literal(matches).trim()}`;
     const where = `"${columnName}"`;
-    return {
-      from: table.sql,
-      ownNames: options.where !== undefined,
-      columns: [countWhere(undefined, options), countWhere(condition, options)],
-      conclude: (inside, [rows, bad]) =>
-        concludeRows(
-          inside,
-          {
-            table,
-            rows: Number(rows),
-            bad: Number(bad),
-            condition,
-            say: `${negated ? 'match' : 'do not match'} ${matches} in ${where}`,
-            fine: `${negated ? 'do not match' : 'match'} ${matches} in ${where}, or are NULL`,
-            ...(column?.base.category === 'S'
-              ? {}
-              : { hint: `${where} is ${column?.type}; its text was looked at.` }),
-          },
-          options,
-        ),
-    };
+    return rowScan(
+      table,
+      condition,
+      {
+        say: `${negated ? 'match' : 'do not match'} ${matches} in ${where}`,
+        fine: `${negated ? 'do not match' : 'match'} ${matches} in ${where}, or are NULL`,
+        ...(column?.base.category === 'S'
+          ? {}
+          : { hint: `${where} is ${column?.type}; its text was looked at.` }),
+      },
+      options,
+    );
   },
 });

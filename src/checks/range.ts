@@ -2,9 +2,9 @@ import { BackplanError } from '../errors.ts';
 import { identifier, literal } from '../postgres/client.ts';
 import type { Column } from '../postgres/columns.ts';
 import { type JsonSchema, tableNameSchema } from '../schema.ts';
-import { defineScan } from './check-kind.ts';
+import { defineScan, ROW_KEYS } from './check-kind.ts';
 import { requireColumns, requireTable } from './names.ts';
-import { concludeRows, countWhere } from './rows.ts';
+import { rowScan } from './rows.ts';
 
 const bound = { type: ['number', 'string'], minLength: 1 } as const satisfies JsonSchema;
 
@@ -12,7 +12,7 @@ const bound = { type: ['number', 'string'], minLength: 1 } as const satisfies Js
 export const range = defineScan({
   kind: 'range',
   summary: 'Values of a column lie between bounds.',
-  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
+  keys: ROW_KEYS,
   params: {
     type: 'object',
     description: 'A column and at least one bound of its values; NULL is accepted, NaN is not.',
@@ -50,24 +50,15 @@ export const range = defineScan({
       ' OR ',
     );
     const shown = `${showBounds(bounds)} in ${identifier(columnName)}`;
-    return {
-      from: table.sql,
-      ownNames: options.where !== undefined,
-      columns: [countWhere(undefined, options), countWhere(condition, options)],
-      conclude: (inside, [rows, bad]) =>
-        concludeRows(
-          inside,
-          {
-            table,
-            rows: Number(rows),
-            bad: Number(bad),
-            condition,
-            say: `are not ${shown}`,
-            fine: `are ${shown}, or NULL`,
-          },
-          options,
-        ),
-    };
+    return rowScan(
+      table,
+      condition,
+      {
+        say: `are not ${shown}`,
+        fine: `are ${shown}, or NULL`,
+      },
+      options,
+    );
   },
 });
 

@@ -1,7 +1,8 @@
 /** What checks of rows share: the plan's own condition, keys of offending rows, percentages. */
 import { identifier } from '../postgres/client.ts';
+import { primaryKeyColumns } from '../postgres/primary-key.ts';
 import { plainRow } from '../postgres/row.ts';
-import { type CheckClient, type CheckOptions, type Finding, useOwnNames } from './check-kind.ts';
+import { type CheckClient, type CheckOptions, type Finding, type Scan, useOwnNames } from './check-kind.ts';
 import { type Relation, showName } from './names.ts';
 
 /** `(condition) AND (the plan's where)`, for a row `t`. On lines of its own: a comment in the plan ends there. */
@@ -19,20 +20,6 @@ export function countWhere(condition: string | undefined, options: Pick<CheckOpt
   return `pg_catalog.count(*) FILTER (WHERE ${restricted(condition, options)})`;
 }
 
-// Source: https://www.postgresql.org/docs/current/catalog-pg-index.html
-const KEY = `
-SELECT a.attname AS name
-FROM pg_catalog.pg_index i
-CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k (number, position)
-JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
-WHERE i.indrelid = $1::pg_catalog.oid AND i.indisprimary AND k.position <= i.indnkeyatts
-ORDER BY k.position`;
-
-/** The columns of the primary key, in its order; none where there is no such key. */
-export async function keyColumns(client: CheckClient, table: Relation): Promise<string[]> {
-  return (await client.query<{ name: string }>(KEY, [table.oid])).map(({ name }) => name);
-}
-
 /**
  * Some rows of a table that meet a condition on `t`: their primary key (without one, the place in the table) or, when
  * the plan asks for it, the whole row.
@@ -44,7 +31,7 @@ export async function offenders(
   options: CheckOptions,
 ): Promise<NonNullable<Finding['samples']>> {
   if (options.sample === 0) return [];
-  const keys = options.rows ? [] : await keyColumns(client, table);
+  const keys = options.rows ? [] : await primaryKeyColumns(client, table.oid);
   const list = options.rows
     ? 't.*'
     : keys.length > 0
@@ -75,20 +62,36 @@ export function nothingToLookAt(table: Relation, { where }: Pick<CheckOptions, '
   };
 }
 
-/** How many rows of a table a condition finds wrong: the conclusion that most kinds of row checks come to. */
-export async function concludeRows(
+/** What a check of rows says of them. */
+interface Wording {
+  /** `have NULL in "email"`. */
+  readonly say: string;
+  /** What is said when all is well: `have a value in "email"`. */
+  readonly fine: string;
+  readonly hint?: string;
+}
+
+/**
+ * How many rows of a table a condition finds wrong: what most kinds of row checks want to know.
+ * @param condition on `t`, which offending rows meet
+ */
+export function rowScan(table: Relation, condition: string, wording: Wording, options: CheckOptions): Scan {
+  return {
+    from: table.sql,
+    ownNames: options.where !== undefined,
+    columns: [countWhere(undefined, options), countWhere(condition, options)],
+    conclude: (client, [rows, bad]) =>
+      concludeRows(client, { table, condition, rows: Number(rows), bad: Number(bad), ...wording }, options),
+  };
+}
+
+async function concludeRows(
   client: CheckClient,
-  seen: {
+  seen: Wording & {
     readonly table: Relation;
     readonly rows: number;
     readonly bad: number;
-    /** The condition on `t` that offending rows meet. */
     readonly condition: string;
-    /** `have NULL in "email"`. */
-    readonly say: string;
-    /** What is said when all is well: `have a value in "email"`. */
-    readonly fine: string;
-    readonly hint?: string;
   },
   options: CheckOptions,
 ): Promise<Finding> {

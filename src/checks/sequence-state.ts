@@ -184,11 +184,15 @@ function smallest(values: readonly bigint[]): bigint {
   return least;
 }
 
+export interface SequenceTrouble {
+  readonly message: string;
+  readonly hint: string;
+  /** The statement that puts it ahead of its columns; a sequence that is used up has none. */
+  readonly setsForward?: string;
+}
+
 /** Why the next value will collide or fail, with the statement that mends it; undefined when all is well. */
-export function sequenceTrouble(
-  sequence: Sequence,
-  position: Position,
-): { readonly message: string; readonly hint: string } | undefined {
+export function sequenceTrouble(sequence: Sequence, position: Position): SequenceTrouble | undefined {
   const increment = BigInt(sequence.increment);
   const sql = `${identifier(sequence.schema)}.${identifier(sequence.name)}`;
   const behind = position.used.filter(({ value }) =>
@@ -200,9 +204,11 @@ export function sequenceTrouble(
       (far, { value }) => ((increment > 0n ? value > far : value < far) ? value : far),
       first.value,
     );
+    const setsForward = `SELECT pg_catalog.setval('${sql.replaceAll("'", "''")}', ${worst + increment}, false)`;
     return {
       message: `sequence ${showName(sequence)} gives ${position.next} next, ${columnName(first.column)} already holds ${first.value}`,
-      hint: `SELECT pg_catalog.setval('${sql.replaceAll("'", "''")}', ${worst + increment}, false);`,
+      hint: `${setsForward};`,
+      setsForward,
     };
   }
   if (position.headroom === 0 && !sequence.cycle) {

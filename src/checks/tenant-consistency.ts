@@ -1,11 +1,12 @@
 import { identifier } from '../postgres/client.ts';
+import { primaryKeyColumns } from '../postgres/primary-key.ts';
 import { plainRow } from '../postgres/row.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
 import { defineCheck } from './check-kind.ts';
 import { requireColumns, requireTable, showName } from './names.ts';
 import { logicalScan, referencesSchema, referenceText, referenceTitle } from './orphans.ts';
 import { pairsOf } from './reference-scan.ts';
-import { keyColumns, rowsText } from './rows.ts';
+import { rowsText } from './rows.ts';
 
 /** `tenantConsistency: {table, columns, references, tenant}`: a row and what it refers to belong to the same tenant. */
 export const tenantConsistency = defineCheck({
@@ -79,7 +80,7 @@ export const tenantConsistency = defineCheck({
         of: rows,
       };
     }
-    const keys = (await keyColumns(client, child)).filter((key) => key !== tenant);
+    const keys = (await primaryKeyColumns(client, child.oid)).filter((key) => key !== tenant);
     const samples = await client.query(
       `SELECT ${[...keys.map((key) => `c.${identifier(key)}`), `${sides.own} AS "its tenant"`, `${sides.other} AS "tenant there"`].join(', ')}
        ${joined} WHERE ${wrong} LIMIT ${options.sample}`,

@@ -1,6 +1,8 @@
 /** What the catalog says of views and materialized views. */
+
 import type { CatalogObject, CatalogSource } from './catalog-check.ts';
 import { USER_SCHEMAS } from './catalog-check.ts';
+import { showColumns } from './names.ts';
 
 export interface View extends CatalogObject {
   readonly columns: readonly string[];
@@ -18,4 +20,17 @@ export function viewSource(kind: 'v' | 'm', what: string): CatalogSource {
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = '${kind}' AND ${USER_SCHEMAS}`,
   };
+}
+
+/** What a view that must have some columns lacks of them. */
+export function lackingColumns(
+  label: string,
+  { columns }: View,
+  wanted: readonly string[] = [],
+): { message: string; hint: string }[] {
+  const lacking = wanted.filter((column) => !columns.includes(column));
+  if (lacking.length === 0) return [];
+  return [
+    { message: `${label} has no column ${showColumns(lacking)}`, hint: `It has ${showColumns(columns)}.` },
+  ];
 }

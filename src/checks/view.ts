@@ -12,7 +12,7 @@ import {
 } from './catalog-check.ts';
 import type { Finding } from './check-kind.ts';
 import { showColumns, showName } from './names.ts';
-import { type View, viewSource } from './view-facts.ts';
+import { lackingColumns, type View, viewSource } from './view-facts.ts';
 
 /** `view: {name: UserView, columns: [id]}`: the view exists and has these columns. */
 export const view = defineCatalogCheck({
@@ -53,17 +53,10 @@ export const view = defineCatalogCheck({
       const sql = `${identifier(one.schema)}.${identifier(one.name)}`;
       const label = `view ${showName(one)}`;
       if (exists === false) return absence(label, true, `DROP VIEW ${sql};`);
-      const lacking = (columns ?? []).filter((column) => !one.columns.includes(column));
       const invoker = (one.options ?? []).some((option) =>
         /^security_invoker=(true|on|1|yes)$/i.test(option),
       );
-      const problems: { message: string; hint: string }[] = [];
-      if (lacking.length > 0) {
-        problems.push({
-          message: `${label} has no column ${showColumns(lacking)}`,
-          hint: `It has ${showColumns(one.columns)}.`,
-        });
-      }
+      const problems = lackingColumns(label, one, columns);
       if (securityInvoker !== undefined && securityInvoker !== invoker) {
         problems.push({
           message: `${label} reads its tables with the rights of ${invoker ? 'who asks' : 'its owner'}`,

@@ -172,23 +172,26 @@ function promotionSteps(request: PromoteRequest, staging: string, after: string)
   ];
 }
 
-export function checkJob(request: {
+export interface SuiteRequest {
   readonly database: string;
   readonly suites: readonly string[];
   readonly only?: readonly string[];
   readonly skip?: readonly string[];
   readonly params?: Readonly<Record<string, string>>;
-}): Job {
-  const { database, suites, only = [], skip = [], params = {} } = request;
-  return job('check', `checks of ${database}`, [
-    step('check', 'check', {
-      suite: suites,
-      database,
-      ...(only.length === 0 ? {} : { only }),
-      ...(skip.length === 0 ? {} : { skip }),
-      ...(Object.keys(params).length === 0 ? {} : { params }),
-    }),
-  ]);
+}
+
+function suiteSettings({ database, suites, only = [], skip = [], params = {} }: SuiteRequest): With {
+  return {
+    suite: suites,
+    database,
+    only: only.length === 0 ? undefined : only,
+    skip: skip.length === 0 ? undefined : skip,
+    params: Object.keys(params).length === 0 ? undefined : params,
+  };
+}
+
+export function checkJob(request: SuiteRequest): Job {
+  return job('check', `checks of ${request.database}`, [step('check', 'check', suiteSettings(request))]);
 }
 
 /**
@@ -196,11 +199,11 @@ export function checkJob(request: {
  * The names of the steps are given by the caller, who listens to them.
  */
 export function compareJob(
-  request: Parameters<typeof checkJob>[0] & { readonly backup: string },
+  request: SuiteRequest & { readonly backup: string },
   names: { readonly production: string; readonly restored: string },
 ): Job {
-  const { backup, ...rest } = request;
-  const settings = checkJob(rest).steps.check?.with ?? {};
+  const { backup } = request;
+  const settings = suiteSettings(request);
   const restored = { ...settings, database: output('copy', 'database'), compareFingerprint: true };
   return job('compare', `checks of ${request.database} and of its backup`, [
     step('copy', 'restore', { backup, into: 'sandbox' }),
@@ -214,10 +217,11 @@ export function compareJob(
 }
 
 /** With a backup its restored copy is broken; without one the step copies the database itself. */
-export function proveJob(settings: With & { readonly database: string }, backup: string | undefined): Job {
+export function proveJob(request: SuiteRequest, backup: string | undefined): Job {
+  const settings = suiteSettings(request);
   const restored = backup === undefined ? [] : [step('copy', 'restore', { backup, into: 'sandbox' })];
   const proved = backup === undefined ? settings : { ...settings, database: output('copy', 'database') };
-  return job('prove', `proof of checks of ${settings.database}`, [
+  return job('prove', `proof of checks of ${request.database}`, [
     ...restored,
     step('prove', 'prove', proved, { needs: restored.map(({ name }) => name) }),
   ]);

@@ -14,7 +14,7 @@ import { makeComparison, PRODUCTION, RESTORED } from './compare-checks.ts';
 import { execute } from './execute.ts';
 import { locateBackup, pinned } from './locate.ts';
 import { parseNameValues } from './name-values.ts';
-import { byName, oneOf, openPlan, suitesFor } from './plan.ts';
+import { oneOf, openPlan, suitesOf } from './plan.ts';
 import { reportOption } from './report-files.ts';
 
 export const check = defineCommand({
@@ -57,13 +57,7 @@ export const check = defineCommand({
     const { plan } = await openPlan(context, file);
     const database = oneOf('database', plan.databases, name, 'Choose with --database');
     const named = [...(suite === undefined ? [] : [suite]), ...more];
-    for (const each of named) byName('suite', plan.suites, each);
-    const suites = named.length > 0 ? named : suitesFor(plan, database.name);
-    if (suites.length === 0) {
-      throw new BackplanError('USAGE', `the plan does not say which suite is for ${database.name}`, {
-        hint: `Name one: ${Object.keys(plan.suites).join(', ') || 'but the plan declares no suite'}.`,
-      });
-    }
+    const suites = suitesOf(plan, database.name, named);
     const request = { database: database.name, suites, only, skip, params };
     if (!compare) {
       if (backup !== undefined) {

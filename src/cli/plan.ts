@@ -55,6 +55,16 @@ function plural(what: string): string {
   return what.endsWith('y') ? `${what.slice(0, -1)}ies` : `${what}s`;
 }
 
+/** The named suites, else those that the plan's jobs run on the database or its copies. @throws USAGE */
+export function suitesOf(plan: Plan, database: string, named: readonly string[]): readonly string[] {
+  for (const each of named) byName('suite', plan.suites, each);
+  const suites = named.length > 0 ? named : suitesFor(plan, database);
+  if (suites.length > 0) return suites;
+  throw new BackplanError('USAGE', `the plan does not say which suite is for ${database}`, {
+    hint: `Name one: ${Object.keys(plan.suites).join(', ') || 'but the plan declares no suite'}.`,
+  });
+}
+
 /**
  * The repository to use for a database: the named one, the only one, or the only one that the plan's own jobs back
  * this database up into.

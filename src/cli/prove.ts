@@ -1,5 +1,5 @@
 /** `prove`: breaks a scratch copy in ways that fit each check and confirms that each goes red. */
-import { BackplanError, EXIT, toBackplanError } from '../errors.ts';
+import { EXIT, toBackplanError } from '../errors.ts';
 import { proveJob } from './adhoc.ts';
 import {
   defineCommand,
@@ -12,7 +12,7 @@ import {
 import { execute } from './execute.ts';
 import { locateBackup, pinned } from './locate.ts';
 import { parseNameValues } from './name-values.ts';
-import { byName, oneOf, openPlan, suitesFor } from './plan.ts';
+import { oneOf, openPlan, suitesOf } from './plan.ts';
 
 export const prove = defineCommand({
   name: 'prove',
@@ -41,13 +41,7 @@ A check that stays green whatever is broken never fails, and so protects nothing
     const params = parseNameValues('--param', param, 'tenants=3');
     const { plan } = await openPlan(context, file);
     const database = oneOf('database', plan.databases, name, 'Choose with --database').name;
-    if (suite !== undefined) byName('suite', plan.suites, suite);
-    const suites = suite === undefined ? suitesFor(plan, database) : [suite];
-    if (suites.length === 0) {
-      throw new BackplanError('USAGE', `the plan does not say which suite is for ${database}`, {
-        hint: `Name one: ${Object.keys(plan.suites).join(', ') || 'but the plan declares no suite'}.`,
-      });
-    }
+    const suites = suitesOf(plan, database, suite === undefined ? [] : [suite]);
     const found = await locateBackup(context, plan, backup ?? 'latest', { repository, database }).catch(
       (error: unknown) => {
         // Nobody named one, and there is none: the database itself is copied.
@@ -57,13 +51,7 @@ A check that stays green whatever is broken never fails, and so protects nothing
     );
     return await execute(context, plan, {
       job: proveJob(
-        {
-          suite: suites,
-          database,
-          ...(only.length === 0 ? {} : { only }),
-          ...(skip.length === 0 ? {} : { skip }),
-          ...(Object.keys(params).length === 0 ? {} : { params }),
-        },
+        { suites, database, only, skip, params },
         found === undefined ? undefined : pinned(found),
       ),
     });

@@ -3,12 +3,14 @@
  * What extensions brought along is left out, and so are partitions: they come and go, their parent speaks for them.
  * Source: https://www.postgresql.org/docs/current/catalogs.html
  */
+
 import { catalogHealth } from '../checks/catalog-health.ts';
 import { HEALTH_ITEM_NAMES, HEALTH_ITEMS } from '../checks/catalog-health-items.ts';
 import { allSequences, sequencePositions, sequenceTrouble } from '../checks/sequence-state.ts';
 import { type Client, identifier } from '../postgres/client.ts';
 import { type Column, loadColumns } from '../postgres/columns.ts';
 import { type ObjectName, parseName } from '../postgres/object-name.ts';
+import { REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../postgres/reference-columns.ts';
 
 export interface LiveTable {
   readonly oid: number;
@@ -125,10 +127,8 @@ ORDER BY pg_catalog.array_position($1::pg_catalog.oid[], i.indrelid), NOT i.indi
 
 const FOREIGN_KEYS = `
 SELECT con.conrelid AS table_oid, con.conname AS name, pn.nspname AS parent_schema, p.relname AS parent_name,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.conkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.confkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS parent_columns,
+  ${REFERRING_COLUMNS} AS columns,
+  ${REFERENCED_COLUMNS} AS parent_columns,
   CASE WHEN NOT coalesce((pg_catalog.to_jsonb(con) ->> 'conenforced')::pg_catalog.bool, true) THEN 'NOT ENFORCED'
     WHEN EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = con.oid AND t.tgenabled NOT IN ('O', 'A'))
       THEN 'not enforced, its triggers are disabled'

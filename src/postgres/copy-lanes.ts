@@ -240,7 +240,7 @@ const [END_A, END_B] = [...'\\.'].reduce<[number, number]>(
 );
 
 export interface CopyDifference {
-  readonly kind: 'tableMissing' | 'rows' | 'columns' | 'content' | 'sequence';
+  readonly kind: 'tableMissing' | 'rows' | 'columns' | 'content' | 'sequenceMissing' | 'sequence';
   readonly object: string;
   readonly message: string;
 }
@@ -286,7 +286,7 @@ export function compareCopyLanes(archive: CopyLanes, database: CopyLanes): CopyD
   for (const [object, was] of archive.sequences) {
     const is = database.sequences.get(object);
     if (is === undefined) {
-      differences.push({ kind: 'sequence', object, message: `sequence ${object} is missing` });
+      differences.push({ kind: 'sequenceMissing', object, message: `sequence ${object} is missing` });
     } else if (is.last !== was.last || is.called !== was.called) {
       const message = `sequence ${object} stands at ${is.last}, in the archive at ${was.last}`;
       differences.push({ kind: 'sequence', object, message });

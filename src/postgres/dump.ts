@@ -4,13 +4,13 @@
  */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 import { pipeline, type Readable, Transform, type TransformCallback } from 'node:stream';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { startTool } from '../process.ts';
 import { type Connection, toEnvironment } from './connection.ts';
 import { type TableOfContents, TocCollector } from './toc.ts';
-import type { Tools } from './tools.ts';
+import { pathFolders, type Tools } from './tools.ts';
 
 export interface DumpOptions {
   readonly tools: Tools;
@@ -41,8 +41,7 @@ const PIPE_BYTES = 65_536;
  * GNU stdbuf, where there is one, makes them bigger; it becomes pg_dump itself, so the process is the same.
  */
 async function stdbufCommand(): Promise<string | undefined> {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    if (!isAbsolute(folder)) continue;
+  for (const folder of pathFolders()) {
     const path = join(folder, 'stdbuf');
     if (
       await access(path, constants.X_OK).then(

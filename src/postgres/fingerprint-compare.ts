@@ -89,8 +89,14 @@ export async function compareFingerprint(
   }
   await beginSnapshot(client);
   try {
-    const excepted: Excepted = { test: () => false };
-    const data = await compare(client, fingerprint, options, excepted);
+    const present = await listDataTables(client);
+    const all = [
+      ...fingerprint.tables.map(({ schema, table }) => ({ schema, name: table })),
+      ...present.map(({ schema, table }) => ({ schema, name: table })),
+    ];
+    const exceptions = (options.except ?? []).map((text) => nameTest(text, all));
+    const excepted = (schema: string, name: string) => exceptions.some((test) => test({ schema, name }));
+    const data = await compare(client, fingerprint, options, present, excepted);
     return options.inventory === undefined
       ? data
       : await withObjects(client, data, options.inventory, options, excepted);
@@ -99,10 +105,8 @@ export async function compareFingerprint(
   }
 }
 
-/** Filled once the names of all tables are known. */
-interface Excepted {
-  test: (table: { readonly schema: string; readonly name: string }) => boolean;
-}
+/** Whether a table may differ. */
+type Excepted = (schema: string, name: string) => boolean;
 
 /** What the schema lacks is told once: by the data where it shows there, else by the inventory. */
 async function withObjects(
@@ -119,7 +123,7 @@ async function withObjects(
     partial: options.partial === true,
     excepted: (table) => {
       const { schema = 'public', name } = parseName(table);
-      return excepted.test({ schema, name });
+      return excepted(schema, name);
     },
   });
   const told = new Set(data.differences.map(({ object }) => object));
@@ -142,17 +146,9 @@ async function compare(
   client: Client,
   fingerprint: Fingerprint,
   options: CompareOptions,
-  exception: Excepted,
+  present: readonly DataTable[],
+  excepted: Excepted,
 ): Promise<Comparison> {
-  const present = await listDataTables(client);
-  const all = [
-    ...fingerprint.tables.map(({ schema, table }) => ({ schema, name: table })),
-    ...present.map(({ schema, table }) => ({ schema, name: table })),
-  ];
-  const exceptions = (options.except ?? []).map((text) => nameTest(text, all));
-  const excepted = (schema: string, name: string) => exceptions.some((test) => test({ schema, name }));
-  exception.test = ({ schema, name }) => excepted(schema, name);
-
   const differences: Difference[] = [];
   const unread: { object: string; reason: string }[] = [];
   const expected = fingerprint.tables.filter(({ schema, table }) => !excepted(schema, table));

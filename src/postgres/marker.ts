@@ -96,12 +96,18 @@ export async function readMark(
   client: Client,
   name: string,
 ): Promise<{ readonly exists: boolean; readonly commented: boolean; readonly marker?: Marker | undefined }> {
+  const comment = await commentOf(client, name);
+  if (comment === undefined) return { exists: false, commented: false };
+  return { exists: true, commented: comment !== null, marker: markOf(name, comment) };
+}
+
+/** The comment of a database, null where it has none; undefined where there is no such database. */
+export async function commentOf(client: Client, name: string): Promise<string | null | undefined> {
   const row = await client.first<{ comment: string | null }>(
     "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
     [name],
   );
-  if (row === undefined) return { exists: false, commented: false };
-  return { exists: true, commented: row.comment !== null, marker: markOf(name, row.comment) };
+  return row?.comment;
 }
 
 /** `crm` and `_previous_20261124T052358Z` → a name within 63 bytes; the end is what must survive. */

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BackplanError } from '../errors.ts';
 import { type Client, connect, identifier, literal, sqlState } from './client.ts';
 import { type Connection, withDatabase } from './connection.ts';
-import { formatMarker, type Marker, ownComment } from './marker.ts';
+import { commentOf, formatMarker, type Marker, ownComment } from './marker.ts';
 
 export interface SwapOptions {
   /** Any connection to the server; its database is replaced by a maintenance database. */
@@ -303,14 +303,6 @@ async function carryTemplateFlag(client: Client, from: string, to: string): Prom
   if (row?.template !== true) return;
   await client.query(`ALTER DATABASE ${identifier(to)} IS_TEMPLATE true`);
   await client.query(`ALTER DATABASE ${identifier(from)} IS_TEMPLATE false`);
-}
-
-async function commentOf(client: Client, name: string): Promise<string | undefined> {
-  const row = await client.first<{ comment: string | null }>(
-    "SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1",
-    [name],
-  );
-  return row?.comment ?? undefined;
 }
 
 async function sessionsRemain(client: Client, production: string, cause: unknown): Promise<BackplanError> {

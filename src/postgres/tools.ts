@@ -115,8 +115,13 @@ const PATTERNS: readonly { parent: string; child: string; matches: RegExp }[] = 
   { parent: '/usr/local/pgsql', child: 'bin', matches: /^bin$/ },
 ];
 
+/** The folders of PATH; relative ones would depend on where one stands. */
+export function pathFolders(env: NodeJS.ProcessEnv = process.env): string[] {
+  return (env.PATH ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
+}
+
 async function commonDirectories(env: NodeJS.ProcessEnv): Promise<string[]> {
-  const directories = (env.PATH ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
+  const directories = pathFolders(env);
   for (const { parent, child, matches } of PATTERNS) {
     const names = await readdir(parent).catch(() => []);
     const suffix = child.endsWith('/bin') ? 'bin' : '';

@@ -106,8 +106,12 @@ async function setSequences(
     const position = positions.get(sequence.oid);
     const trouble = position === undefined ? undefined : sequenceTrouble(sequence, position);
     if (trouble === undefined) continue;
-    if (/^SELECT pg_catalog\.setval/.test(trouble.hint)) await client.query(trouble.hint);
-    onWarning(trouble.message);
+    if (trouble.setsForward === undefined) {
+      onWarning(trouble.message);
+      continue;
+    }
+    await client.query(trouble.setsForward);
+    onWarning(`${trouble.message}; it was set forward`);
   }
 }
 

@@ -1,6 +1,8 @@
 /** Tables and foreign keys as recovery of rows needs them. Source: https://www.postgresql.org/docs/current/catalogs.html */
+
 import { type Client, identifier } from '../postgres/client.ts';
 import { type Column, loadColumns } from '../postgres/columns.ts';
+import { REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../postgres/reference-columns.ts';
 import { loadUniqueIndexes, type UniqueIndex } from '../postgres/unique-indexes.ts';
 
 export interface RecoveryTable {
@@ -39,10 +41,8 @@ export interface Tables {
 const REFERENCES = `
 SELECT con.conname AS name, con.conrelid AS child, con.confrelid AS parent, con.confdeltype AS "onDelete",
   con.condeferrable AS deferrable,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.conkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.confkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS "parentColumns"
+  ${REFERRING_COLUMNS} AS columns,
+  ${REFERENCED_COLUMNS} AS "parentColumns"
 FROM pg_catalog.pg_constraint con
 WHERE con.contype = 'f' AND con.conparentid = 0
 ORDER BY con.oid`;

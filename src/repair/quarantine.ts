@@ -1,7 +1,9 @@
 /** Moving rows out of a table without losing them: into a table of the quarantine schema, with why and when. */
+
 import type { Relation } from '../checks/names.ts';
 import { showName } from '../checks/names.ts';
 import { type Client, identifier, literal } from '../postgres/client.ts';
+import { REFERENCE_OPERATORS, REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../postgres/reference-columns.ts';
 import { runTail } from '../runs/run-id.ts';
 
 export interface Move {
@@ -58,14 +60,9 @@ function quarantineName(table: Relation, run: string): string {
 
 const FOLLOWERS = `
 SELECT con.conname AS name, cn.nspname AS schema, c.relname AS "table", con.confdeltype AS action,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.conkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.confkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS parent_columns,
-  ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname)
-    FROM pg_catalog.unnest(con.conpfeqop) WITH ORDINALITY AS k(oid, position)
-    JOIN pg_catalog.pg_operator o ON o.oid = k.oid
-    JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace ORDER BY k.position) AS operators
+  ${REFERRING_COLUMNS} AS columns,
+  ${REFERENCED_COLUMNS} AS parent_columns,
+  ${REFERENCE_OPERATORS} AS operators
 FROM pg_catalog.pg_constraint con
 JOIN pg_catalog.pg_class c ON c.oid = con.conrelid
 JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace

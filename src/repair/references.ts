@@ -1,8 +1,10 @@
 /** Wanted foreign keys as they stand in the live database; shared by what mends them and what moves their orphans. */
+
 import { findColumns, findTable, isMissing, type Relation, showColumns, showName } from '../checks/names.ts';
 import { logicalScan } from '../checks/orphans.ts';
 import { countOrphans, offenderCondition, type ReferenceScan } from '../checks/reference-scan.ts';
 import { identifier } from '../postgres/client.ts';
+import { REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../postgres/reference-columns.ts';
 import type { RepairWorld } from './repair-kind.ts';
 import type { WantedReference } from './wanted.ts';
 
@@ -25,10 +27,8 @@ SELECT con.conname AS name, con.convalidated AS validated, pg_catalog.pg_get_con
   con.confmatchtype AS match,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = con.oid AND t.tgenabled NOT IN ('O', 'A')) AS disabled,
   con.confrelid AS parent_oid,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.conkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.confkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS parent_columns
+  ${REFERRING_COLUMNS} AS columns,
+  ${REFERENCED_COLUMNS} AS parent_columns
 FROM pg_catalog.pg_constraint con
 WHERE con.contype = 'f' AND con.conrelid = $1::pg_catalog.oid AND con.conparentid = 0
 ORDER BY con.conname`;

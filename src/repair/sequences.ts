@@ -14,19 +14,18 @@ export const sequences: RepairKind = {
       const position = positions.get(sequence.oid);
       const trouble = position === undefined ? undefined : sequenceTrouble(sequence, position);
       if (trouble === undefined) return [];
-      const setsForward = /^SELECT pg_catalog\.setval/.test(trouble.hint);
       return [
         {
           kind: 'sequences',
           key: String(sequence.oid),
           what: trouble.message,
-          statements: [trouble.hint.replace(/;$/, '')],
+          statements: [trouble.setsForward ?? trouble.hint.replace(/;$/, '')],
           transaction: true,
           // Nobody may insert between the look and the setting.
           locks: sequence.columns
             .filter(({ plain }) => plain)
             .map((column) => `${identifier(column.schema)}.${identifier(column.table)}`),
-          ...(setsForward
+          ...(trouble.setsForward !== undefined
             ? {}
             : {
                 refused: {

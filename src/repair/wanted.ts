@@ -2,9 +2,11 @@
  * What a database should have: keys and references that a suite checks, and everything that a whole copy of it has
  * (a restored backup), with the exact definitions.
  */
+
 import type { CheckDefinition } from '../plan/model.ts';
 import { identifier } from '../postgres/client.ts';
 import type { Queryable } from '../postgres/columns.ts';
+import { REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../postgres/reference-columns.ts';
 import { isRecord } from '../schema-walk.ts';
 
 interface WantedKey {
@@ -98,10 +100,8 @@ ORDER BY i.indexrelid`;
 const REFERENCES = `
 SELECT n.nspname AS schema, t.relname AS "table", con.conname AS name, pn.nspname AS parent_schema, p.relname AS parent,
   pg_catalog.pg_get_constraintdef(con.oid) AS definition,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.conkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
-  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(con.confkey) WITH ORDINALITY AS k(attnum, position)
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS parent_columns
+  ${REFERRING_COLUMNS} AS columns,
+  ${REFERENCED_COLUMNS} AS parent_columns
 FROM pg_catalog.pg_constraint con
 JOIN pg_catalog.pg_class t ON t.oid = con.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace

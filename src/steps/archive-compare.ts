@@ -2,21 +2,19 @@
  * A restored database against the archive that it came from: for archives without a fingerprint, and, where a
  * fingerprint does not fit, to tell whether the backup or the restore is at fault. The source is not asked.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { CheckResult } from '../checks/check-kind.ts';
 import { COMPARE_NAME } from '../checks/fingerprint-results.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { type Consume, readArchiveRows, readDatabaseRows } from '../postgres/archive-rows.ts';
-import { type Client, connect } from '../postgres/client.ts';
+import { connect, identifier } from '../postgres/client.ts';
 import { type CopyDifference, compareCopyLanes, readCopyLanes } from '../postgres/copy-lanes.ts';
 import { type DifferingRows, findDifferingRows, type ReadRows } from '../postgres/copy-rows.ts';
 import { nameTest } from '../postgres/data-tables.ts';
 import { parseName } from '../postgres/object-name.ts';
+import { primaryKeyColumns } from '../postgres/primary-key.ts';
 import { findTools, type Tools } from '../postgres/tools.ts';
 import { type RestoreSource, toolContext } from './restore-source.ts';
+import { withScratch } from './scratch.ts';
 import type { DatabaseTarget, StepContext } from './step-kind.ts';
 
 interface ArchiveComparison {
@@ -60,6 +58,10 @@ async function compareWithArchive(
         hint: 'Only rows that were dumped with COPY (the default of pg_dump) can be compared.',
       });
     }
+    const keyOf = (object: string) => {
+      const { schema, name } = named(object);
+      return primaryKeyColumns(client, `${identifier(schema)}.${identifier(name)}`);
+    };
     const database = await ofDatabase(readCopyLanes);
     const names = [...archive.tables.keys(), ...archive.sequences.keys()].map(named);
     const tests = except.map((text) => nameTest(text, names));
@@ -69,7 +71,7 @@ async function compareWithArchive(
       if (tests.some((test) => test(named(object)))) continue;
       const located =
         (kind === 'rows' || kind === 'content') && differences.length < LOCATED
-          ? await findDifferingRows(ofArchive, ofDatabase, object, await primaryKey(client, named(object)))
+          ? await findDifferingRows(ofArchive, ofDatabase, object, await keyOf(object))
           : undefined;
       differences.push(located === undefined ? difference : { ...difference, located });
     }
@@ -87,20 +89,6 @@ function named(object: string): { schema: string; name: string } {
   return { schema, name };
 }
 
-async function primaryKey(
-  client: Client,
-  { schema, name }: { schema: string; name: string },
-): Promise<string[]> {
-  const rows = await client.query<{ name: string }>(
-    `SELECT a.attname AS name FROM pg_catalog.pg_index i
-     JOIN pg_catalog.pg_class c ON c.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::pg_catalog.int2[])
-     WHERE i.indisprimary AND n.nspname = $1 AND c.relname = $2 ORDER BY a.attnum`,
-    [schema, name],
-  );
-  return rows.map((row) => row.name);
-}
-
 /** Gives `use` what reads the archive's rows, as often as it likes. */
 async function withArchiveRows<T>(
   source: RestoreSource,
@@ -116,19 +104,10 @@ async function withArchiveRows<T>(
       async (consume, table) => await readArchiveRows(tools, await source.open(), of(table), consume),
     );
   }
-  const scratch = join(
-    context.plan.settings.scratchDirectory ?? tmpdir(),
-    `backplan-scratch-${randomBytes(6).toString('hex')}`,
-  );
-  const owned = context.own({ kind: 'folder', path: scratch });
-  try {
-    await mkdir(scratch, { mode: 0o700 });
+  return await withScratch(context, async (scratch) => {
     const path = await source.materialize(scratch, (done) => context.progress({ done, unit: 'bytes' }));
     return await use((consume, table) => readArchiveRows(tools, path, of(table), consume));
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-    owned.release();
-  }
+  });
 }
 
 /** The comparison as results of checks, for archives that have nothing else to be compared with. */
@@ -167,7 +146,7 @@ export async function archiveResults(
     );
     const partial = target.restoredFrom?.whole === false;
     const results = differences.map(({ kind, object, message, located }) =>
-      partial && (kind === 'tableMissing' || (kind === 'sequence' && message.endsWith('is missing')))
+      partial && (kind === 'tableMissing' || kind === 'sequenceMissing')
         ? result(`${COMPARE_NAME} ${object}`, 'skipped', `${message}: the restore was partial`)
         : { ...result(`${COMPARE_NAME} ${object}`, 'failed', message, RESTORE_FAULT), ...evidence(located) },
     );

@@ -7,10 +7,11 @@ import { concludeReport, runSuite, type SuiteReport } from '../checks/suite.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { suiteChecks } from '../plan/suites.ts';
 import type { Backup, Proof } from '../repository/manifest.ts';
-import { durationSchema, type Infer, type JsonSchema, tableNameSchema } from '../schema.ts';
+import { type Infer, type JsonSchema, tableNameSchema } from '../schema.ts';
 import { parseDuration } from '../units.ts';
 import { compareWithBackup, findCompared } from './compare-backup.ts';
 import { type DatabaseTarget, defineStep, type StepContext } from './step-kind.ts';
+import { suiteChoice, suiteSettings } from './suite-settings.ts';
 
 const withSchema = {
   type: 'object',
@@ -18,13 +19,9 @@ const withSchema = {
   additionalProperties: false,
   properties: {
     suite: {
+      ...suiteChoice,
       description: 'The suite to run, or several.',
       examples: ['crm-consistency', ['crm-consistency', 'crm-slow']],
-      'x-expected': 'the name of a suite, or a list of names',
-      oneOf: [
-        { type: 'string', 'x-ref': 'suite' },
-        { type: 'array', items: { type: 'string', 'x-ref': 'suite' }, minItems: 1, uniqueItems: true },
-      ],
     },
     database: {
       type: 'string',
@@ -66,30 +63,7 @@ const withSchema = {
       description: 'Names of checks whose failure is only a warning here.',
       examples: [['rows of SLOAlert ≥ 1']],
     },
-    only: {
-      type: 'array',
-      items: { type: 'string', minLength: 1 },
-      description: 'Run only the checks of these names or tags.',
-      examples: [['quick']],
-    },
-    skip: {
-      type: 'array',
-      items: { type: 'string', minLength: 1 },
-      description: 'Leave out the checks of these names or tags.',
-      examples: [['slow']],
-    },
-    params: {
-      type: 'object',
-      description: 'Values for the parameters of the suites.',
-      additionalProperties: { type: ['string', 'number', 'boolean', 'null'] },
-      examples: [{ tenants: 3 }],
-    },
-    timeout: {
-      ...durationSchema,
-      description: 'How long one check may take that sets no timeout of its own.',
-      default: '5m',
-      examples: ['5m'],
-    },
+    ...suiteSettings,
     jobs: {
       type: 'integer',
       minimum: 1,

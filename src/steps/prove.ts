@@ -1,7 +1,5 @@
 /** `prove`: shows on a throw-away copy that every check of a suite can fail. */
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { backupFacts } from '../checks/backup-facts.ts';
@@ -15,13 +13,13 @@ import { findTools } from '../postgres/tools.ts';
 import { mutations } from '../prove/index.ts';
 import type { ProveReport } from '../prove/report-schema.ts';
 import { type CheckProof, proveSuite } from '../prove/suite.ts';
-import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
+import type { Infer, JsonSchema } from '../schema.ts';
 import { parseDuration } from '../units.ts';
 import { restore } from './restore.ts';
 import { toolContext } from './restore-source.ts';
+import { withScratch } from './scratch.ts';
 import { type DatabaseTarget, defineStep, type StepContext } from './step-kind.ts';
-
-const namesSchema = { type: 'array', items: { type: 'string', minLength: 1 } } as const;
+import { suiteChoice, suiteSettings } from './suite-settings.ts';
 
 const withSchema = {
   type: 'object',
@@ -29,13 +27,9 @@ const withSchema = {
   additionalProperties: false,
   properties: {
     suite: {
+      ...suiteChoice,
       description: 'The suite to prove, or several.',
       examples: ['crm-consistency'],
-      'x-expected': 'the name of a suite, or a list of names',
-      oneOf: [
-        { type: 'string', 'x-ref': 'suite' },
-        { type: 'array', items: { type: 'string', 'x-ref': 'suite' }, minItems: 1, uniqueItems: true },
-      ],
     },
     database: {
       type: 'string',
@@ -44,28 +38,7 @@ const withSchema = {
       examples: ['${{ steps.rehearse.outputs.database }}', 'crm'],
       'x-ref': 'database',
     },
-    only: {
-      ...namesSchema,
-      description: 'Only the checks of these names or tags.',
-      examples: [['quick']],
-    },
-    skip: {
-      ...namesSchema,
-      description: 'Leave out the checks of these names or tags.',
-      examples: [['slow']],
-    },
-    params: {
-      type: 'object',
-      description: 'Values for the parameters of the suites.',
-      additionalProperties: { type: ['string', 'number', 'boolean', 'null'] },
-      examples: [{ tenants: 3 }],
-    },
-    timeout: {
-      ...durationSchema,
-      description: 'How long one check may take that sets no timeout of its own.',
-      default: '5m',
-      examples: ['5m'],
-    },
+    ...suiteSettings,
   },
 } as const satisfies JsonSchema;
 
@@ -195,9 +168,7 @@ async function factsOf({ restoredFrom }: DatabaseTarget, context: StepContext) {
 /** A sandbox is a copy already; of everything else one is made, so that nothing of value is touched. */
 async function copyOf(source: DatabaseTarget, context: StepContext): Promise<DatabaseTarget> {
   if (source.kind === 'sandbox') return source;
-  const folder = await mkdtemp(join(tmpdir(), 'backplan-prove-'));
-  const owned = context.own({ kind: 'folder', path: folder });
-  try {
+  return await withScratch(context, async (folder) => {
     const path = join(folder, 'copy.dump');
     await dumpTo(path, source, context);
     const { database } = await restore.run(
@@ -205,10 +176,7 @@ async function copyOf(source: DatabaseTarget, context: StepContext): Promise<Dat
       context,
     );
     return context.database(String(database));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-    owned.release();
-  }
+  });
 }
 
 async function dumpTo(path: string, { connection }: DatabaseTarget, context: StepContext): Promise<void> {

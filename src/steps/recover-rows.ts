@@ -167,7 +167,7 @@ export const recoverRows = defineStep({
         statements,
         triggers: params.triggers,
         lockTimeoutMs: parseDuration(params.lockTimeout),
-        onWarning: (message) => context.log.warn(`${message}; it was set forward`),
+        onWarning: (message) => context.log.warn(message),
       });
       inserted = sums.missing;
       if (changed > 0)

@@ -1,6 +1,5 @@
 /** `restore`: a backup, or an archive from elsewhere, into a sandbox, beside production, or into a new database. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BackplanError, toBackplanError } from '../errors.ts';
@@ -38,6 +37,7 @@ import {
   openTarget,
   type TargetServer,
 } from './restore-target.ts';
+import { scratchParent, withScratch } from './scratch.ts';
 import { defineStep, type StepContext } from './step-kind.ts';
 
 const withSchema = {
@@ -296,12 +296,8 @@ async function restoreInto(
   opened: (target: TargetServer) => void,
 ): Promise<{ target: TargetServer; tables: number; bytes: number }> {
   const { params, source, context } = work;
-  const scratchParent = context.plan.settings.scratchDirectory ?? tmpdir();
-  await assertRoomFor(params, source, context, scratchParent);
-  const scratch = join(scratchParent, `backplan-scratch-${randomBytes(6).toString('hex')}`);
-  const owned = context.own({ kind: 'folder', path: scratch });
-  try {
-    await mkdir(scratch, { mode: 0o700 });
+  await assertRoomFor(params, source, context, scratchParent(context));
+  return await withScratch(context, async (scratch) => {
     const existing = params.only === 'data';
     const onBytes = (done: number) => context.progress({ done, unit: 'bytes', note: 'reading the backup' });
     // A sandbox takes half a second to start: read the archive meanwhile. Beside production nothing is made before all was read.
@@ -333,10 +329,7 @@ async function restoreInto(
       ),
     );
     return { target, tables: Number(facts?.tables ?? 0), bytes: Number(facts?.bytes ?? 0) };
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-    owned.release();
-  }
+  });
 }
 
 /** Both, or the first failure, after the other has ended too: nothing may go on behind the step's back. */
