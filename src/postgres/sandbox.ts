@@ -10,8 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import { type RunningTool, runTool, startTool } from '../process.ts';
 import { connect } from './client.ts';
+import { createDataDirectory, SERVER_ENVIRONMENT } from './cluster-template.ts';
 import type { Connection } from './connection.ts';
-import { major, type Tools } from './tools.ts';
+import type { Tools } from './tools.ts';
 import { type Account, unprivilegedAccount } from './unprivileged.ts';
 
 /** What recovery needs to remove a sandbox that its run left behind. */
@@ -87,7 +88,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       await mkdir(path, { mode: 0o700 });
       if (account !== undefined) await chown(path, account.uid, account.gid);
     }
-    await initialize(options, dataDirectory, account);
+    await createDataDirectory({
+      ...{ tools, dataDirectory, account, signal },
+      superuser: SANDBOX_SUPERUSER,
+      run: options.run,
+      onLog,
+    });
     const parameters = await serverParameters(socketFolder, tools.versionNum, options.settings.parameters);
     await writeFile(join(dataDirectory, 'postgresql.auto.conf'), formatParameters(parameters), { flag: 'a' });
     signal.throwIfAborted();
@@ -125,30 +131,6 @@ function socketConnection(folder: string): Connection {
     sslmode: 'disable',
     connectTimeout: 15,
   };
-}
-
-const SERVER_ENVIRONMENT = { LC_ALL: 'C', TZ: 'UTC' };
-
-async function initialize(
-  { tools, signal, run, onLog }: SandboxOptions,
-  dataDirectory: string,
-  account: Account | undefined,
-): Promise<void> {
-  await runTool({
-    command: tools.path('initdb'),
-    args: [
-      ...['--pgdata', dataDirectory, '--username', SANDBOX_SUPERUSER, '--auth=trust', '--encoding=UTF8'],
-      ...['--no-locale', '--no-sync', ...(major(tools.versionNum) >= 14 ? ['--no-instructions'] : [])],
-      // On by default since 18; they protect data that is worth keeping.
-      ...(major(tools.versionNum) >= 18 ? ['--no-data-checksums'] : []),
-    ],
-    env: SERVER_ENVIRONMENT,
-    cwd: join(dataDirectory, '..'),
-    ...account,
-    signal,
-    run,
-    onStderr: onLog,
-  });
 }
 
 /**

@@ -59,12 +59,17 @@ export function unprivileged(): { uid: number; gid: number } | undefined {
   throw new Error('no unprivileged user to run PostgreSQL as');
 }
 
+/** Where the copy of a new data folder lies; inherited by the processes of the test files. */
+const TEMPLATE = 'BACKPLAN_TEST_TEMPLATE';
+
 export function startCluster(
   options: {
     parameters?: Record<string, string>;
     initdb?: string[];
     hba?: string;
     binDirectory?: string;
+    /** Keeps a copy of the new data folder from which the clusters of test files are made. */
+    keepTemplate?: boolean;
   } = {},
 ): TestCluster {
   const binDirectory = options.binDirectory ?? findBinDirectory();
@@ -87,19 +92,17 @@ export function startCluster(
       throw new Error(`${tool} failed: ${result.error?.message ?? ''}${result.stdout}${result.stderr}`);
     return result.stdout;
   };
-  run('initdb', [
-    '-D',
-    dataDirectory,
-    '-U',
-    'postgres',
-    '-A',
-    'trust',
-    '-E',
-    'UTF8',
-    '--locale=C.UTF-8',
-    '-N',
-    ...(options.initdb ?? []),
-  ]);
+  const template = options.binDirectory === undefined ? process.env[TEMPLATE] : undefined;
+  if (template !== undefined && options.initdb === undefined) {
+    execFileSync('cp', ['-Rp', '--', template, dataDirectory]);
+  } else {
+    const how = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N'];
+    run('initdb', ['-D', dataDirectory, ...how, ...(options.initdb ?? [])]);
+  }
+  if (options.keepTemplate === true) {
+    process.env[TEMPLATE] = join(folder, 'template');
+    execFileSync('cp', ['-Rp', '--', dataDirectory, process.env[TEMPLATE]]);
+  }
   const port = 5432;
   const parameters: Record<string, string> = {
     listen_addresses: '',

@@ -9,7 +9,7 @@ declare module 'vitest' {
 }
 
 export default function setup(project: TestProject) {
-  const cluster = startCluster();
+  const cluster = startCluster({ keepTemplate: true });
   project.provide('cluster', {
     socket: cluster.socket,
     port: cluster.port,

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { withClient } from '../../src/postgres/client.ts';
 import { removeSandbox, type Sandbox, type SandboxThing, startSandbox } from '../../src/postgres/sandbox.ts';
 import { findTools } from '../../src/postgres/tools.ts';
@@ -127,4 +127,62 @@ test('recovery ends a server that was left behind, but no other process', async 
   expect(existsSync(folder)).toBe(false);
   expect(alive(other.pid ?? -1)).toBe(true);
   other.kill();
+});
+
+describe('the template that initdb made once', () => {
+  let cache = '';
+  beforeEach(() => {
+    cache = temporaryFolder();
+    vi.stubEnv('XDG_CACHE_HOME', cache);
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  const templates = () => {
+    const folder = join(cache, 'backplan', 'clusters');
+    return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  };
+  const marked = (thing: SandboxThing) => existsSync(join(thing.dataDirectory, 'mark'));
+
+  test('is copied from then on', async () => {
+    const first = await start();
+    const [template = ''] = templates();
+    expect(templates()).toHaveLength(1);
+    writeFileSync(join(template, 'data', 'mark'), '');
+    const count = Number(readFileSync(join(template, 'entries'), 'utf8'));
+    writeFileSync(join(template, 'entries'), String(count + 1));
+    const second = await start();
+    expect([marked(first.thing), marked(second.thing)]).toEqual([false, true]);
+    const [row] = await withClient(second.sandbox.connection, {}, (client) =>
+      client.query(
+        "SELECT pg_encoding_to_char(encoding) AS e, datcollate AS c FROM pg_database WHERE datname = 'template0'",
+      ),
+    );
+    expect(row).toEqual({ e: 'UTF8', c: 'C' });
+  });
+
+  test('that lost a file is made anew, and old ones go', async () => {
+    await start();
+    const [template = ''] = templates();
+    writeFileSync(join(template, 'data', 'mark'), '');
+    execFileSync('rm', [
+      join(template, 'data', 'global', 'pg_control'),
+      join(template, 'data', 'PG_VERSION'),
+    ]);
+    const other = join(template, '..', 'other');
+    const cut = join(template, '..', 'x.partial');
+    for (const folder of [other, cut]) mkdirSync(folder);
+    utimesSync(other, 0, 0);
+    const { thing } = await start();
+    expect(marked(thing)).toBe(false);
+    expect(templates().sort()).toEqual([template, cut].sort());
+    expect(existsSync(join(template, 'data', 'PG_VERSION'))).toBe(true);
+  });
+
+  test('a cache that cannot be written costs nothing but time', async () => {
+    writeFileSync(join(cache, 'backplan'), 'in the way');
+    const { sandbox } = await start();
+    await withClient(sandbox.connection, {}, (client) => client.query('SELECT 1'));
+  });
 });
