@@ -9,6 +9,7 @@ export const commands = {
   validate: async () => (await import('./validate.ts')).validate,
   explain: async () => (await import('./explain.ts')).explain,
   run: async () => (await import('./run.ts')).run,
+  daemon: async () => (await import('./daemon.ts')).daemon,
   suite: async () => (await import('./suite.ts')).suite,
   status: async () => (await import('./status.ts')).status,
   backups: async () => (await import('./backups.ts')).backups,
