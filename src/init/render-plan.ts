@@ -91,6 +91,10 @@ jobs:
         uses: prune
         needs: [check]
         with: { repository: local, database: ${database}, keep: { within: ${keep}, weekly: 8, monthly: 12, proven: 3 } }
+      # What a restore replaced is kept for a day.
+      tidy:
+        uses: drop
+        with: { previous: ${database} }
 
   restore:
     description: Replace production by a backup, after the restored copy has passed the checks.

@@ -60,7 +60,7 @@ function checkStep(entry: StepEntry, world: JobWorld, vocabulary: Vocabulary, co
       checkText(value, [...entry.path, 'with', ...path], place, world, entry, collector);
     }
   });
-  checkCondition(entry, world, collector);
+  checkCondition(entry, world, vocabulary, collector);
 }
 
 function checkText(
@@ -121,7 +121,12 @@ function misfit(
   };
 }
 
-function checkCondition(entry: StepEntry, world: JobWorld, collector: Collector): void {
+function checkCondition(
+  entry: StepEntry,
+  world: JobWorld,
+  vocabulary: Vocabulary,
+  collector: Collector,
+): void {
   const condition = entry.step.if;
   const path = [...entry.path, 'if'];
   if (typeof condition === 'boolean') {
@@ -154,6 +159,13 @@ function checkCondition(entry: StepEntry, world: JobWorld, collector: Collector)
     });
   } else {
     checkReachable(source, entry, path, collector);
+    const danger = vocabulary.steps.get(entry.step.uses)?.onlyAfterSuccess;
+    if (danger !== undefined && entry.group === 'steps' && /\b(?:always|failure|cancelled)\(/.test(source)) {
+      collector.report(path, `"${entry.name}" may run after a failure`, {
+        severity: 'warning',
+        hint: danger,
+      });
+    }
   }
 }
 

@@ -8,6 +8,7 @@ export interface StepVocabulary {
   readonly summary?: string;
   readonly with: JsonSchema;
   readonly outputs: Readonly<Record<string, { readonly type: ValueType; readonly description?: string }>>;
+  readonly onlyAfterSuccess?: string;
   validate?(
     params: unknown,
     plan: Plan,

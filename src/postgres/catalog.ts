@@ -52,22 +52,27 @@ export const OLDEST_SERVER = 120_000;
 
 /** The server a connection leads to. */
 export async function serverFacts(client: Client): Promise<ServerFacts> {
-  const row = await client.first<{ recovering: boolean; allowed: boolean }>(
-    `SELECT pg_catalog.pg_is_in_recovery() AS recovering,
-            pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS allowed`,
+  const row = await client.first<{ recovering: boolean }>(
+    'SELECT pg_catalog.pg_is_in_recovery() AS recovering',
   );
-  const identifier =
-    row?.allowed === true
-      ? await client.first<{ id: string }>(
-          'SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()',
-        )
-      : undefined;
   return {
     serverVersion: versionText(client.serverVersion),
     serverVersionNum: client.serverVersion,
-    systemIdentifier: identifier?.id ?? null,
+    systemIdentifier: await systemIdentifier(client),
     inRecovery: row?.recovering ?? false,
   };
+}
+
+/** What initdb gave the cluster; a standby has that of its primary, an upgrade a new one. null where not allowed. */
+export async function systemIdentifier(client: Client): Promise<string | null> {
+  const row = await client.first<{ allowed: boolean }>(
+    "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS allowed",
+  );
+  if (row?.allowed !== true) return null;
+  const found = await client.first<{ id: string }>(
+    'SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()',
+  );
+  return found?.id ?? null;
 }
 
 /** WAL position right now; on a standby, what was replayed. null where the server keeps it to itself. */

@@ -19,7 +19,7 @@ import { assertSupported, lockTables, sourceFacts } from '../postgres/source-fac
 import { findTools, type Tools } from '../postgres/tools.ts';
 import { INVENTORY_FILE } from '../repository/inventory.ts';
 import { type Manifest, type ManifestFile, storedSize } from '../repository/manifest.ts';
-import type { PartialBackup } from '../repository/repository.ts';
+import type { PartialBackup, Repository } from '../repository/repository.ts';
 import { productVersion } from '../runs/version.ts';
 import { columnsSchema, durationSchema, type Infer, type JsonSchema } from '../schema.ts';
 import { formatBytes, formatDuration, formatRate, parseDuration } from '../units.ts';
@@ -189,7 +189,9 @@ export const backup = defineStep({
         applicationName,
         group,
       };
+      const earlier = newestIdentifier(repository, params.database);
       const parts = await dumpWithFacts(work);
+      warnOfOtherServer(params, await earlier, parts.source.systemIdentifier, context);
       const manifest = makeManifest(work, parts, startedAt, Math.round(performance.now() - started));
       const published = await partial.publish(manifest);
       owned?.release();
@@ -217,6 +219,27 @@ export const backup = defineStep({
 });
 
 type Params = Infer<typeof withSchema>;
+
+/** The cluster that the newest backup of a database was taken from, where that is known. Never throws. */
+async function newestIdentifier(repository: Repository, database: string): Promise<string | null> {
+  return await repository.backups(database).then(
+    (backups) => backups.at(-1)?.manifest.source.systemIdentifier ?? null,
+    () => null,
+  );
+}
+
+/** Two servers under one name would share `latest` and retention. */
+function warnOfOtherServer(
+  { database, repository }: Params,
+  before: string | null,
+  now: string | null,
+  { log }: StepContext,
+): void {
+  if (before === null || now === null || before === now) return;
+  log.warn(
+    `the backups of ${database} in ${repository} so far were taken from another server (system identifier ${before}, now ${now}). After a move or an upgrade that is as it should be; two servers need two names in the plan, or \`latest\` and retention take their backups for those of one`,
+  );
+}
 
 interface Work {
   readonly params: Params;

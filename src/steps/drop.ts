@@ -1,10 +1,9 @@
 /** `drop`: removes databases that backplan made: a staging database, or previous ones whose time is over. */
 import { BackplanError } from '../errors.ts';
-import { type Client, identifier } from '../postgres/client.ts';
-import { parseConnection } from '../postgres/connection.ts';
+import { identifier } from '../postgres/client.ts';
 import { dropDatabase } from '../postgres/create-database.ts';
-import { markedDatabases, readMark } from '../postgres/marker.ts';
-import { connectMaintenance } from '../postgres/swap.ts';
+import { readMark } from '../postgres/marker.ts';
+import { connectServerOf, dropPreviousDatabases } from './previous-databases.ts';
 import { defineStep, type StepContext } from './step-kind.ts';
 
 export const drop = defineStep({
@@ -50,7 +49,7 @@ export const drop = defineStep({
   async run({ staging, previous, all }, context) {
     const dropped: string[] = [];
     if (typeof staging === 'string' && staging !== '') dropped.push(...(await dropStaging(staging, context)));
-    if (previous !== undefined) dropped.push(...(await dropPrevious(previous, all, context)));
+    if (previous !== undefined) dropped.push(...(await dropPreviousDatabases(previous, context, { all })));
     if (dropped.length === 0) context.log.info('nothing to drop');
     return { dropped };
   },
@@ -64,7 +63,7 @@ async function dropStaging(handle: string, context: StepContext): Promise<string
     });
   }
   const name = target.connection.database;
-  await using client = await maintenance(target.database, context);
+  await using client = await connectServerOf(target.database, context);
   const { exists, marker } = await readMark(client, name);
   if (!exists) return [];
   if (marker === undefined || !('stagingFor' in marker)) {
@@ -79,40 +78,4 @@ async function dropStaging(handle: string, context: StepContext): Promise<string
   await dropDatabase(client, name);
   context.log.info(`dropped staging database "${name}"`);
   return [name];
-}
-
-async function dropPrevious(database: string, all: boolean, context: StepContext): Promise<string[]> {
-  const production = context.database(database).connection.database;
-  await using client = await maintenance(database, context);
-  const clock = await client.first<{ now: number }>(
-    'SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::float8 AS now',
-  );
-  const dropped: string[] = [];
-  for (const { name, marker } of await markedDatabases(client)) {
-    if (!('previousOf' in marker) || marker.previousOf !== production) continue;
-    // Dropping is for what is surely over: by both clocks, and not where the time of the mark cannot be read.
-    const expired = Date.parse(marker.keepUntil) <= Math.min(Date.now(), clock?.now ?? 0);
-    if (!all && !expired) {
-      context.log.info(`"${name}" is kept until ${marker.keepUntil}`);
-      continue;
-    }
-    await dropDatabase(client, name);
-    context.log.info(`dropped previous database "${name}" (replaced ${marker.at})`);
-    dropped.push(name);
-  }
-  return dropped;
-}
-
-async function maintenance(database: string | undefined, context: StepContext): Promise<Client> {
-  const definition = database === undefined ? undefined : context.plan.databases[database];
-  if (definition === undefined) {
-    throw new BackplanError(
-      'DATABASE_MISSING',
-      `the plan does not know the server of ${database ?? 'this database'}`,
-    );
-  }
-  return await connectMaintenance(parseConnection(definition.url), definition.maintenanceDatabase, {
-    applicationName: `backplan ${context.run.id} ${context.step}`,
-    signal: context.signal,
-  });
 }

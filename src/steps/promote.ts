@@ -8,6 +8,7 @@ import { derivedName, previousEnding, readMark } from '../postgres/marker.ts';
 import { connectMaintenance, swapDatabases } from '../postgres/swap.ts';
 import { durationSchema } from '../schema.ts';
 import { formatInstant, parseDuration } from '../units.ts';
+import { tidyPreviousDatabases } from './previous-databases.ts';
 import { type DatabaseTarget, defineStep, type StepContext } from './step-kind.ts';
 
 export const promote = defineStep({
@@ -15,6 +16,7 @@ export const promote = defineStep({
   summary:
     'Replace production by a staging database in one transaction; the previous one is kept for rollback.',
   destructive: true,
+  onlyAfterSuccess: 'A copy that failed its checks, or that nothing has checked, could become production.',
   with: {
     type: 'object',
     required: ['staging', 'database'],
@@ -111,6 +113,7 @@ export const promote = defineStep({
         ? `"${production.database}" is back; there was no such database before`
         : `"${production.database}" is replaced; ${result.ended} session(s) were ended; what was there is kept as "${result.previous}" for ${keepPrevious}`,
     );
+    await tidyPreviousDatabases(database, context, result.previous);
     return { database, previous: result.previous ?? null, at: formatInstant(now) };
   },
 });

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BackplanError, toBackplanError } from '../errors.ts';
-import { missingRoles, unavailableExtensions } from '../postgres/catalog.ts';
+import { missingRoles, systemIdentifier, unavailableExtensions } from '../postgres/catalog.ts';
 import { identifier, sqlState, withClient } from '../postgres/client.ts';
 import { toEnvironment } from '../postgres/connection.ts';
 import { databaseStateSql } from '../postgres/globals.ts';
@@ -311,6 +311,7 @@ async function restoreInto(
       source.format === 'plain' ? Promise.resolve('') : source.materialize(scratch, onBytes),
     );
     await assertReady(params, source, target, context);
+    await warnOfOtherServer(source, target, context);
     const tools = await restoreTools(source, target, context);
     await createTarget(target, source, context);
     if (target.kind === 'sandbox') await createSandboxRoles(target, source);
@@ -442,6 +443,22 @@ async function assertReady(
     );
   }
   context.log.debug(`server ${versionText(target.maintenance.serverVersion)} has all extensions and roles`);
+}
+
+/** What may become production should hold what production held; after a move or an upgrade it comes from elsewhere. */
+async function warnOfOtherServer(
+  { label, backup }: RestoreSource,
+  { kind, maintenance }: TargetServer,
+  context: StepContext,
+): Promise<void> {
+  const source = backup?.backup.manifest.source;
+  if (kind !== 'staging' || source?.systemIdentifier === undefined || source.systemIdentifier === null)
+    return;
+  const here = await systemIdentifier(maintenance);
+  if (here === null || here === source.systemIdentifier) return;
+  context.log.warn(
+    `${label} was taken from another server (${source.url}, system identifier ${source.systemIdentifier}) than the one it is restored to (${here})`,
+  );
 }
 
 /** A client at least as new as the one that made the archive; of the target's own version where possible. */

@@ -108,6 +108,8 @@ export interface StepKind {
   readonly outputs: Readonly<Record<string, { readonly type: OutputType; readonly description: string }>>;
   /** True when the kind replaces or deletes something of value: the ad-hoc command line asks first. */
   readonly destructive?: boolean;
+  /** Why it should not run after a failure: what happens then. Validation warns of an `if` that allows it. */
+  readonly onlyAfterSuccess?: string;
   /** What it writes to, as far as `with` tells before expressions are evaluated. */
   writes?(params: unknown): readonly Resource[];
   /** Meaning that a schema cannot say. Returns messages with the path inside `with`. Pure. */
@@ -131,6 +133,7 @@ export function defineStep<const S extends JsonSchema>(definition: {
   readonly with: S;
   readonly outputs: StepKind['outputs'];
   readonly destructive?: boolean;
+  readonly onlyAfterSuccess?: string;
   writes?(params: Infer<S>): readonly Resource[];
   validate?(params: Infer<S>, plan: Plan): ReturnType<NonNullable<StepKind['validate']>>;
   describe?(params: Infer<S>): string;

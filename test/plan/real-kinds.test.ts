@@ -44,6 +44,25 @@ describe('the real kinds', () => {
     expect(validate.errors).toBeNull();
   });
 
+  it('warns of a promotion after a failure', async () => {
+    const steps = (condition: string) => `version: 1
+name: p
+databases: { crm: { url: "\${URL}" } }
+repositories: { local: { path: ./b } }
+jobs:
+  restore:
+    steps:
+      stage: { uses: restore, with: { backup: latest, into: { staging: crm } } }
+      promote: { uses: promote, needs: [stage], if: "${condition}", with: { staging: "\${{ steps.stage.outputs.database }}", database: crm } }
+`;
+    const told = async (condition: string) =>
+      (await parsePlan('p.yaml', steps(condition), vocabulary)).diagnostics.map(
+        ({ severity, message }) => `${severity} ${message}`,
+      );
+    expect(await told('always()')).toEqual(['warning "promote" may run after a failure']);
+    expect(await told('success()')).toEqual([]);
+  });
+
   it('explains every key: a description and an example', () => {
     expect(undocumented(planSchema(vocabulary))).toEqual([]);
   });

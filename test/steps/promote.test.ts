@@ -1,6 +1,9 @@
 /** What `promote` lets become production. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkKinds } from '../../src/checks/index.ts';
+import { seal } from '../../src/repository/seal.ts';
 import { backup } from '../../src/steps/backup.ts';
 import { check } from '../../src/steps/check.ts';
 import { promote } from '../../src/steps/promote.ts';
@@ -99,4 +102,38 @@ describe('a copy that failed its checks', () => {
     await promote.run({ ...PROMOTE, staging: database }, run);
     expect(sql(production, 'SELECT count(*) FROM a')).toBe('2');
   });
+});
+
+it('drops what earlier promotions kept, once its time is over', async () => {
+  const kept = () =>
+    sql('postgres', `SELECT count(*) FROM pg_database WHERE datname LIKE '${production}_previous%'`);
+  const before = Number(kept());
+  for (const [keepPrevious, more] of [
+    ['1h', 1],
+    ['0s', 2],
+    ['1h', 2],
+  ] as const) {
+    const run = context();
+    const { database } = await restore.run({ ...RESTORE, backup: 'latest' }, run);
+    await promote.run({ ...PROMOTE, keepPrevious, staging: database }, run);
+    expect(Number(kept()) - before).toBe(more);
+  }
+});
+
+it('says that backups under one name come from two servers', async () => {
+  const run = makeContext({ databases: { crm: sharedUrl(production) }, repositoryFolder: temporaryFolder() });
+  const { folder } = (await backup.run(BACKUP, run)) as { folder: string };
+  const file = join(run.repositoryFolder, folder, 'manifest.json');
+  const manifest = JSON.parse(readFileSync(file, 'utf8'));
+  manifest.source.systemIdentifier = '12345';
+  writeFileSync(file, JSON.stringify(seal(manifest)));
+  await restore.run({ ...RESTORE, backup: 'latest' }, run);
+  await backup.run(BACKUP, run);
+  const [restored, backedUp, ...more] = run.logged.filter(({ level }) => level === 'warn');
+  expect(restored?.message).toMatch(/was taken from another server .*12345/);
+  expect(backedUp?.message).toMatch(/backups of crm in local so far were taken from another server .*12345/);
+  expect(more).toEqual([]);
+  // From then on it is the one server.
+  await backup.run(BACKUP, run);
+  expect(run.logged.filter(({ level }) => level === 'warn')).toHaveLength(2);
 });
