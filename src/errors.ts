@@ -61,6 +61,7 @@ export const ERRORS = {
   // checks
   CHECKS_FAILED: EXIT.checksFailed,
   CHECKS_INCONCLUSIVE: EXIT.inconclusive,
+  OBJECTIVES_MISSED: EXIT.checksFailed,
   CHECKS_NOT_PROVED: EXIT.checksFailed,
   CHECKS_NOT_TRIED: EXIT.inconclusive,
   // environment

@@ -190,8 +190,17 @@ function suiteSettings({ database, suites, only = [], skip = [], params = {} }: 
   };
 }
 
-export function checkJob(request: SuiteRequest): Job {
-  return job('check', `checks of ${request.database}`, [step('check', 'check', suiteSettings(request))]);
+/** @param objectives the plan declares an rpo or rto for the database: its proof is held against them */
+export function checkJob(request: SuiteRequest, { objectives }: { readonly objectives: boolean }): Job {
+  return job('check', `checks of ${request.database}`, [
+    step('check', 'check', suiteSettings(request)),
+    ...(objectives ? [objectivesStep(request.database, 'check')] : []),
+  ]);
+}
+
+/** Its backups are one thing, the database that was checked is another: it is told whatever came out there. */
+function objectivesStep(database: string, after: string): Step {
+  return step('objectives', 'objectives', { database }, { needs: [after], if: 'success() || failure()' });
 }
 
 /**
@@ -201,6 +210,7 @@ export function checkJob(request: SuiteRequest): Job {
 export function compareJob(
   request: SuiteRequest & { readonly backup: string },
   names: { readonly production: string; readonly restored: string },
+  { objectives }: { readonly objectives: boolean },
 ): Job {
   const { backup } = request;
   const settings = suiteSettings(request);
@@ -213,6 +223,7 @@ export function compareJob(
       needs: ['copy', names.production],
       if: '(success() || failure()) && steps.copy.status == "succeeded"',
     }),
+    ...(objectives ? [objectivesStep(request.database, names.restored)] : []),
   ]);
 }
 

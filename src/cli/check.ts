@@ -14,6 +14,7 @@ import { makeComparison, PRODUCTION, RESTORED } from './compare-checks.ts';
 import { execute } from './execute.ts';
 import { locateBackup, pinned } from './locate.ts';
 import { parseNameValues } from './name-values.ts';
+import { objectives } from './objectives.ts';
 import { oneOf, openPlan, suitesOf } from './plan.ts';
 import { reportOption } from './report-files.ts';
 
@@ -21,7 +22,7 @@ export const check = defineCommand({
   name: 'check',
   summary: 'run a suite of checks on a database, read-only',
   description:
-    'Without SUITE: what the plan’s jobs run on this database or on its copies. Looking needs no lock and changes nothing; it is safe on production.',
+    'Without SUITE: what the plan’s jobs run on this database or on its copies. Looking needs no lock and changes nothing; it is safe on production. Where the plan declares an rpo or rto for the database, its newest proven backup must meet them too, or this ends with 3.',
   group: 'At 3 a.m.',
   arguments: { plan: planArgument, suite: optionalArgument('suite of the plan', 'suite') },
   options: {
@@ -58,6 +59,8 @@ export const check = defineCommand({
     const database = oneOf('database', plan.databases, name, 'Choose with --database');
     const named = [...(suite === undefined ? [] : [suite]), ...more];
     const suites = suitesOf(plan, database.name, named);
+    const declared = { objectives: database.rpo !== undefined || database.rto !== undefined };
+    const kinds = () => [objectives];
     const request = { database: database.name, suites, only, skip, params };
     if (!compare) {
       if (backup !== undefined) {
@@ -65,13 +68,18 @@ export const check = defineCommand({
           hint: 'A backup alone is checked by backplan restore --into sandbox.',
         });
       }
-      return await execute(context, plan, { reports: report, job: checkJob(request) });
+      return await execute(context, plan, { reports: report, job: checkJob(request, declared), kinds });
     }
     const found = await locateBackup(context, plan, backup ?? 'latest', { database: database.name });
     const { reporter, show } = makeComparison(context.out);
     return await execute(context, plan, {
       reports: report,
-      job: compareJob({ ...request, backup: pinned(found) }, { production: PRODUCTION, restored: RESTORED }),
+      job: compareJob(
+        { ...request, backup: pinned(found) },
+        { production: PRODUCTION, restored: RESTORED },
+        declared,
+      ),
+      kinds,
       listener: reporter,
       after: show,
     });

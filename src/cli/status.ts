@@ -1,33 +1,11 @@
 /** `status`: what could be recovered now, how old it would be and how long it would take, held against rpo and rto. */
 import { EXIT } from '../errors.ts';
-import type { DatabaseDefinition } from '../plan/model.ts';
-import { type Backup, isProven, isWhole, newestProof } from '../repository/manifest.ts';
-import { formatAge, formatDuration, formatInstant, parseDuration } from '../units.ts';
+import { formatAge, formatDuration, formatInstant } from '../units.ts';
 import { defineCommand, option, planArgument } from './command.ts';
+import { type DatabaseStatus, type Objective, statusOf } from './database-status.ts';
 import type { Paint } from './output.ts';
 import { byName, openPlan } from './plan.ts';
 import { readBackups } from './read-backups.ts';
-
-interface Objective {
-  readonly seconds: number;
-  readonly met: boolean;
-}
-
-interface DatabaseStatus {
-  readonly database: string;
-  readonly proven: {
-    readonly backup: string;
-    readonly takenAt: string;
-    readonly checkedAt: string;
-    readonly summary: string | null;
-    readonly identical: boolean;
-  } | null;
-  readonly newest: { readonly backup: string; readonly takenAt: string } | null;
-  readonly recoveryPointSeconds: number | null;
-  readonly recoveryTimeMs: number | null;
-  readonly rpo: Objective | null;
-  readonly rto: Objective | null;
-}
 
 export const status = defineCommand({
   name: 'status',
@@ -69,49 +47,6 @@ export const status = defineCommand({
     return unreachable.length > 0 ? EXIT.stepFailed : EXIT.success;
   },
 });
-
-/** @param backups newest first */
-function statusOf(
-  { name, rpo, rto }: DatabaseDefinition,
-  backups: readonly Backup[],
-  now: Date,
-): DatabaseStatus {
-  const own = backups.filter((backup) => backup.manifest.database === name && isWhole(backup));
-  const proven = own.find(isProven);
-  const [newest] = own;
-  const point =
-    proven === undefined ? null : Math.round((now.getTime() - Date.parse(proven.manifest.startedAt)) / 1000);
-  const time = proven === undefined ? null : (newestProof(proven, 'restored')?.durationMs ?? null);
-  const checked = proven === undefined ? undefined : newestProof(proven, 'checked');
-  return {
-    database: name,
-    proven:
-      proven === undefined || checked === undefined
-        ? null
-        : {
-            backup: reference(proven),
-            takenAt: proven.manifest.startedAt,
-            checkedAt: checked.at,
-            summary: checked.summary ?? null,
-            identical: newestProof(proven, 'identical')?.passed === true,
-          },
-    newest: newest === undefined ? null : { backup: reference(newest), takenAt: newest.manifest.startedAt },
-    recoveryPointSeconds: point,
-    recoveryTimeMs: time,
-    rpo: objective(rpo, point === null ? null : point * 1000),
-    rto: objective(rto, time),
-  };
-}
-
-function objective(declared: string | undefined, actual: number | null): Objective | null {
-  if (declared === undefined) return null;
-  const allowed = parseDuration(declared);
-  return { seconds: Math.round(allowed / 1000), met: actual !== null && actual <= allowed };
-}
-
-function reference({ repository, manifest }: Backup): string {
-  return `${repository}:${manifest.id}`;
-}
 
 function lines(database: DatabaseStatus, now: Date, paint: Paint): string[] {
   const { proven, newest, recoveryPointSeconds: point, recoveryTimeMs: time, rpo, rto } = database;

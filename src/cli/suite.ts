@@ -164,7 +164,7 @@ async function compare(
     import('../plan/suites.ts'),
   ]);
   const resolved = await resolveEnvironment(plan, process.env, new Masker(), {
-    job: checkJob({ database, suites: [name] }),
+    job: checkJob({ database, suites: [name] }, { objectives: false }),
   });
   await using client = await connect(parseConnection(resolved.databases[database]?.url ?? ''), {
     applicationName: 'backplan suite',

@@ -33,6 +33,7 @@ const HELPED_BY_RETRY = {
   CHECKS_INCONCLUSIVE: false,
   CHECKS_NOT_PROVED: false,
   CHECKS_NOT_TRIED: false,
+  OBJECTIVES_MISSED: false,
   // Somebody wants it to end.
   CANCELLED: false,
   // Someone has to install, create or allow something first.

@@ -65,13 +65,13 @@ export const databaseSchema = {
     rpo: {
       ...durationSchema,
       description:
-        'Recovery point objective: how old the newest proven backup may be. `backplan status` fails when it is older.',
+        'Recovery point objective: how old the newest proven backup may be. `backplan status` and `backplan check` fail when it is older.',
       examples: ['26h'],
     },
     rto: {
       ...durationSchema,
       description:
-        'Recovery time objective: how long a restore may take, as measured by the newest rehearsal. `backplan status` fails when it took longer.',
+        'Recovery time objective: how long a restore may take, as measured by the newest rehearsal. `backplan status` and `backplan check` fail when it took longer.',
       examples: ['1h'],
     },
     schemaVersion: {

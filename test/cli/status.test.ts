@@ -27,6 +27,12 @@ describe('status and reports', () => {
     expect(stdout).toContain('crm: no backup');
     expect(stdout).toContain('✗ 1d 2h allowed');
     expect(code).toBe(3);
+    const checked = await world.run(['check', 'PLAN']);
+    expect(checked.stdout).toContain('4/4 checks passed');
+    expect(checked.stdout).toContain(
+      'crm: the rpo of 26h is not met: there is no backup; the rto of 30m is not met: there is no backup',
+    );
+    expect(checked.code).toBe(3);
   });
 
   it('writes what a job showed in every format', async () => {
@@ -84,8 +90,15 @@ describe('status and reports', () => {
       ok: false,
       databases: [{ rpo: { met: true }, rto: { met: false } }],
     });
+    const checked = await world.run(['check', 'PLAN']);
+    expect(checked.stdout).toMatch(/crm: the rto of 1ms is not met: the newest rehearsal took /);
+    expect(checked.stdout).not.toContain('rpo');
+    expect(checked.code).toBe(3);
+    writeFileSync(world.plan, declaring('1d', '1h'));
+    expect((await world.run(['check', 'PLAN'])).code).toBe(0);
     writeFileSync(world.plan, PLAN);
     expect((await world.run(['status', 'PLAN'])).code).toBe(0);
+    expect((await world.run(['check', 'PLAN', '--only', 'table User'])).code).toBe(0);
   });
 
   it('writes the report of failed checks, and refuses at once what it could not write', async () => {
