@@ -1,4 +1,5 @@
 import { identifier } from '../postgres/client.ts';
+import { sameExpression } from '../postgres/definition-text.ts';
 import { tableNameSchema } from '../schema.ts';
 import {
   conclude,
@@ -202,12 +203,14 @@ function comparePolicy(
     });
   }
   const plain = (text: string) => text.replaceAll(/[\s()]+/g, '');
+  // A dump may bring it back in another form.
+  const same = (a: string, b: string) => plain(a) === plain(b) || sameExpression(a, b);
   for (const [key, words] of [
     ['using', 'USING'],
     ['check', 'WITH CHECK'],
   ] as const) {
     const text = wanted[key];
-    if (text === undefined || plain(text) === plain(policy[key] ?? '')) continue;
+    if (text === undefined || same(text, policy[key] ?? '')) continue;
     problems.push({
       message: `${label} says ${words} ${policy[key] ?? '(nothing)'}, expected ${text}`,
       hint: `ALTER POLICY ${identifier(wanted.name)} ON ${table.sql} ${words} (${text});`,

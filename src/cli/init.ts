@@ -2,7 +2,6 @@
 import { access, writeFile } from 'node:fs/promises';
 import { basename, relative } from 'node:path';
 import { BackplanError, EXIT } from '../errors.ts';
-import type { LiveSchema } from '../init/live-schema.ts';
 import type { Suggestion } from '../init/subject.ts';
 import { type CommandContext, defineCommand, flag, listOption, option, optionalArgument } from './command.ts';
 import type { InitListing } from './listings/init.ts';
@@ -20,7 +19,7 @@ export const init = defineCommand({
   name: 'init',
   summary: 'look at a database and write a plan for it',
   description:
-    'Connects, reads the catalog (and whether tables have rows), and writes a complete plan: a nightly job that backs up, restores into a throw-away server, checks and tidies up, a job that restores, and a suite with a check for every table, key, foreign key, index and accepted value found. Changes nothing in the database. The password stays out of the file: the plan takes the url from an environment variable. On a terminal what is not given is asked for.',
+    'Connects, reads the catalog (and whether tables have rows), and writes a complete plan: a nightly job that backs up, restores into a throw-away server, checks and tidies up, a job that restores, and a suite with a check for everything found: tables, columns, keys, references, indexes, constraints, views, functions, triggers, types, sequences, policies, grants, roles, settings, row counts. What the role may not look at is said, and left out. Changes nothing in the database. The password stays out of the file: the plan takes the url from an environment variable. On a terminal what is not given is asked for.',
   group: 'Plans',
   arguments: { url: optionalArgument('url of the database (default: the variable of --variable)') },
   options: {
@@ -75,13 +74,15 @@ export const init = defineCommand({
             initial: CONFIG.cron,
           })
         : CONFIG.cron);
-    const [{ renderPlan, SUITE }, { guessPreset }] = await Promise.all([
+    const [{ renderPlan, SUITE }, { notSeen }, { guessPreset }] = await Promise.all([
       import('../init/render-plan.ts'),
+      import('../init/not-seen.ts'),
       import('../postgres/schema-version.ts'),
     ]);
     const migrations = guessPreset(
       new Map(schema.tables.map((table) => [table.name, new Set(table.columns.keys())])),
     );
+    const remarks = notSeen(schema);
     const text = renderPlan({
       name,
       variable,
@@ -91,7 +92,7 @@ export const init = defineCommand({
       keep: values.keep ?? CONFIG.keep,
       ...(migrations === undefined ? {} : { migrations }),
       checks,
-      remarks: remarksOf(schema),
+      remarks,
     });
     await assertValid(file, text, context);
     await write(file, text, values.force);
@@ -102,8 +103,10 @@ export const init = defineCommand({
       suite: SUITE,
       tables: schema.tables.length,
       checks: counts,
+      notSeen: remarks,
     } satisfies InitListing);
     out.print(`${out.paint(['bold', 'green'], `✓ ${file}`)}: ${describe(counts)}`);
+    for (const remark of remarks) out.warn(remark);
     out.print();
     out.print(`Set ${variable}, then:`);
     const shown = relative('.', file) || file;
@@ -151,7 +154,7 @@ async function inspect(url: string, schemas: readonly string[], context: Command
       import('../postgres/client.ts'),
       import('../postgres/connection.ts'),
       import('../init/live-schema.ts'),
-      import('../init/generators.ts'),
+      import('../init/generators/index.ts'),
     ]);
   await using client = await connect(parseConnection(url), {
     applicationName: 'backplan init',
@@ -174,15 +177,6 @@ async function inspect(url: string, schemas: readonly string[], context: Command
 function nameFrom(database: string): string {
   const plain = database.replaceAll(/[^A-Za-z0-9_.-]+/g, '-').replace(/^[^A-Za-z0-9_]+/, '');
   return plain === '' ? 'main' : plain;
-}
-
-function remarksOf(schema: LiveSchema): string[] {
-  const blind = schema.tables.filter(({ kind, hasRows }) => /^[rpm]$/.test(kind) && hasRows === undefined);
-  return blind.length === 0
-    ? []
-    : [
-        `Not looked into, so without a row count: ${blind.map(({ name }) => JSON.stringify(name)).join(', ')}.`,
-      ];
 }
 
 /** The plan must be right before it is there. @throws USAGE for what the options made wrong */

@@ -22,7 +22,7 @@ export const suite = defineCommand({
   name: 'suite',
   summary: 'list the checks of a suite; bring it up to date with the live database',
   description:
-    'With --refresh: connects, reads the catalog and shows as a diff which tables, keys, foreign keys, indexes and accepted values the database has that the suite does not check. --apply writes that into the plan file; comments, order and layout stay. What the suite checks and the database has lost is told, and only taken out with --remove-lost: it may be damage.',
+    'With --refresh: connects, reads the catalog and shows as a diff what the database has that the suite does not check, of everything that init writes checks for. --apply writes that into the plan file; comments, order and layout stay. What the suite checks and the database has lost is told, and only taken out with --remove-lost: it may be damage.',
   group: 'Plans',
   arguments: {
     plan: planArgument,
@@ -79,6 +79,7 @@ export const suite = defineCommand({
       missing: listed(difference.missing),
       lost: listed(difference.lost),
       changed: listed(difference.changed),
+      notSeen: [...difference.notSeen],
       applied,
     } satisfies SuiteListing);
     if (diff.length > 0) {
@@ -86,6 +87,7 @@ export const suite = defineCommand({
       for (const line of diff) out.print(paintLine(line, out.paint));
       out.print();
     }
+    for (const remark of difference.notSeen) out.warn(remark);
     if (!values.removeLost) {
       for (const { title } of listed(difference.lost)) {
         out.warn(
@@ -145,7 +147,7 @@ async function compare(
   database: string,
   schemas: readonly string[],
   context: CommandContext,
-): Promise<SuiteDifference> {
+): Promise<SuiteDifference & { readonly notSeen: readonly string[] }> {
   const [
     { resolveEnvironment },
     { Masker },
@@ -153,6 +155,7 @@ async function compare(
     { parseConnection },
     { inspectSchema },
     { compareSuite },
+    { notSeen },
     { suiteChecks },
   ] = await Promise.all([
     import('../plan/resolve.ts'),
@@ -161,6 +164,7 @@ async function compare(
     import('../postgres/connection.ts'),
     import('../init/live-schema.ts'),
     import('../init/compare-suite.ts'),
+    import('../init/not-seen.ts'),
     import('../plan/suites.ts'),
   ]);
   const resolved = await resolveEnvironment(plan, process.env, new Masker(), {
@@ -178,7 +182,11 @@ async function compare(
   const inherited = compareSuite(checks.slice(0, checks.length - own), schema);
   const open = new Set(inherited.missing.map(({ subject }) => subject));
   const difference = compareSuite(checks.slice(checks.length - own), schema);
-  return { ...difference, missing: difference.missing.filter(({ subject }) => open.has(subject)) };
+  return {
+    ...difference,
+    missing: difference.missing.filter(({ subject }) => open.has(subject)),
+    notSeen: notSeen(schema),
+  };
 }
 
 /** How a check is called in reports. */

@@ -1,6 +1,7 @@
 /** What a live schema has that a suite does not check, and what a suite checks that the schema has lost. Pure. */
 import type { CheckDefinition } from '../plan/model.ts';
-import { generators, mergeSuggestions, suggestChecks } from './generators.ts';
+import { isRecord } from '../schema-walk.ts';
+import { generators, mergeSuggestions, suggestChecks } from './generators/index.ts';
 import type { LiveSchema } from './live-schema.ts';
 import type { Suggestion } from './subject.ts';
 
@@ -60,6 +61,7 @@ function subjectsOf(kind: string, params: unknown, schema: LiveSchema) {
 }
 
 function sameValues(left: readonly unknown[], right: readonly unknown[]): boolean {
-  const texts = (values: readonly unknown[]) => JSON.stringify([...new Set(values.map(String))].sort());
+  const text = (value: unknown) => (isRecord(value) ? JSON.stringify(value) : String(value));
+  const texts = (values: readonly unknown[]) => JSON.stringify([...new Set(values.map(text))].sort());
   return texts(left) === texts(right);
 }

@@ -3,7 +3,7 @@
 import type { SuiteEdit } from '../plan/edit.ts';
 import type { CheckDefinition } from '../plan/model.ts';
 import type { SuiteDifference } from './compare-suite.ts';
-import { generators } from './generators.ts';
+import { generators } from './generators/index.ts';
 import { renderCheck } from './render-checks.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** Checks as lines of a plan file. */
 import { commentText, flowText, scalarText } from '../plan/write.ts';
-import { generators } from './generators.ts';
+import { generators } from './generators/index.ts';
 import type { Suggestion } from './subject.ts';
 
 /** Characters of a line that is still easy to read. */

@@ -2,7 +2,8 @@
 import { identifier } from '../postgres/client.ts';
 import type { ObjectName } from '../postgres/object-name.ts';
 import { isRecord } from '../schema-walk.ts';
-import type { LiveSchema, LiveTable } from './live-schema.ts';
+import type { LiveTable } from './live/table.ts';
+import type { LiveSchema } from './live-schema.ts';
 
 /** A check that the suite should have. */
 export interface Suggestion {
@@ -21,7 +22,7 @@ export interface Subject {
   readonly subject: string;
   /** False where the live schema has lost it. */
   readonly exists: boolean;
-  /** For `tables`: which entry of its list. */
+  /** For kinds that are lists: which entry of the list. */
   readonly entry?: number;
   /** A list in its parameters, as it is and as it would be now. */
   readonly list?: {
@@ -35,6 +36,8 @@ export interface Generator {
   readonly kind: string;
   /** Comment above the checks of this kind in a new plan. */
   readonly heading: string;
+  /** Suggestions that differ only in what they list become one: the columns of a table. */
+  readonly merges?: boolean;
   suggest(schema: LiveSchema): readonly Omit<Suggestion, 'kind'>[];
   /** Nothing where parameters are not understood: what cannot be compared is left alone. */
   subjects(params: unknown, schema: LiveSchema): readonly Subject[];
@@ -61,6 +64,11 @@ export function columnsKey(sort: string, table: ObjectName, columns: readonly st
 
 export function has(table: LiveTable | undefined, columns: readonly string[]): boolean {
   return table !== undefined && columns.every((column) => table.columns.has(column));
+}
+
+/** A list among parameters, as it is and as it would be now. */
+export function listOf(name: string, from: unknown, to: readonly unknown[]): Pick<Subject, 'list'> {
+  return Array.isArray(from) ? { list: { key: name, from, to } } : {};
 }
 
 export function texts(value: unknown): string[] | undefined {

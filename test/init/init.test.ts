@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../src/app.ts';
-import { valuesOf } from '../../src/init/live-schema.ts';
+import { valuesOf } from '../../src/init/live/values.ts';
 import { parsePlan } from '../../src/plan/load.ts';
 import { flowText } from '../../src/plan/write.ts';
 import { cli } from '../helpers/cli.ts';
@@ -96,7 +96,15 @@ describe('init', () => {
       JSON.stringify({ table: 'User', name: 'User_status_check' }),
       JSON.stringify({ table: '"odd.schema".true', name: 'true_state_check' }),
     ]);
-    expect(of('trigger')).toEqual([JSON.stringify({ table: 'User', name: 'T "1"', enabled: 'always' })]);
+    expect(of('trigger')).toEqual([
+      JSON.stringify({
+        table: 'User',
+        name: 'T "1"',
+        enabled: 'always',
+        function: 'pg_catalog.suppress_redundant_updates_trigger',
+        definition: 'BEFORE UPDATE',
+      }),
+    ]);
     expect(of('extension')).toEqual([JSON.stringify({ name: 'hstore' })]);
     expect(of('sequence')).toEqual([JSON.stringify({ name: 'User_id_seq', table: 'User', column: 'id' })]);
     expect(of('enumType')).toEqual([

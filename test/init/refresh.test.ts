@@ -57,7 +57,7 @@ describe('suite --refresh', () => {
     expect(result.code).toBe(3);
     expect(result.stdout).toContain(`+        - 'odd."New ""One"""'\n`);
     expect(result.stdout).toContain(`+    - primaryKey: { table: 'odd."New ""One"""', columns: [id] }\n`);
-    expect(result.stdout).toContain('main: 9 to add, 1 changed, 2 lost; nothing was written');
+    expect(result.stdout).toContain('main: 11 to add, 1 changed, 2 lost; nothing was written');
     expect(result.stderr).toContain('crm has lost what "table Gone" checks');
     expect(readFileSync(file, 'utf8')).toBe(PLAN);
   });
@@ -72,7 +72,10 @@ describe('suite --refresh', () => {
         .replace(
           'gone_idx, table: User }\n',
           `gone_idx, table: User }
-    - index: { name: user idx, table: 'odd."New ""One"""' }
+    - index: { name: user idx, table: 'odd."New ""One"""', columns: [userId] }
+
+    # Schemas and whom they belong to.
+    - schema: { name: odd }
 
     # Columns have their types, and NOT NULL where it was.
     - columns: { table: User, columns: { id: { type: integer, nullable: false }, kind: public.kind } }
@@ -86,6 +89,9 @@ describe('suite --refresh', () => {
 
     # Enum types have these labels and no others.
     - enumType: { name: kind, labels: [a, b] }
+
+    # Grants: what roles may do, and what everybody may not.
+    - grant: { role: public, privileges: [CREATE], schema: public, exists: false }
 
     # Nothing anywhere is invalid, disabled, unfilled, behind or half done.
     - catalogHealth: {}

@@ -7,7 +7,7 @@ export const initSchema = {
   title: 'backplan init',
   description: 'The plan that was written.',
   type: 'object',
-  required: ['plan', 'database', 'suite', 'tables', 'checks'],
+  required: ['plan', 'database', 'suite', 'tables', 'checks', 'notSeen'],
   additionalProperties: false,
   properties: {
     plan: { ...text, description: 'The file.' },
@@ -18,6 +18,11 @@ export const initSchema = {
       type: 'object',
       description: 'Kind of check → how many.',
       additionalProperties: count,
+    },
+    notSeen: {
+      type: 'array',
+      items: text,
+      description: 'What the role of the url may not look at; the suite does not check it.',
     },
   },
 } as const satisfies Top;

@@ -31,6 +31,7 @@ export const suiteSchema = {
       description: 'What the suite checks and the database does not have.',
     },
     changed: { type: 'array', items: check, description: 'Accepted values that are others now.' },
+    notSeen: { type: 'array', items: text, description: 'What the role may not look at.' },
     applied: { type: 'boolean', description: 'The plan file was changed.' },
   },
 } as const satisfies Top;
