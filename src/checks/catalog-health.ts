@@ -20,8 +20,7 @@ interface Ailment {
 
 /**
  * `catalogHealth: {}`: nothing in the catalog says that something is broken, off or half done. Tables without primary
- * key, foreign keys without index and emptied unlogged tables are told but fail nothing; to be warned of them, write a
- * second check with `warn: []` and severity warn.
+ * key, foreign keys without index and emptied unlogged tables are a warning; `skip` keeps quiet about them.
  */
 export const catalogHealth = defineCheck({
   kind: 'catalogHealth',
@@ -43,7 +42,7 @@ export const catalogHealth = defineCheck({
         items: { enum: HEALTH_ITEM_NAMES },
         uniqueItems: true,
         description:
-          'What is told but does not fail the check. Default: withoutPrimaryKey, unindexedForeignKeys, emptiedUnloggedTables.',
+          'What is a warning and does not fail the check. Default: withoutPrimaryKey, unindexedForeignKeys, emptiedUnloggedTables.',
         examples: [['unvalidatedConstraints', 'withoutPrimaryKey']],
       },
       ignore: {
@@ -157,7 +156,7 @@ function report(
     );
   const mends = ordered.map(({ mend }) => mend).filter((mend) => mend !== null);
   return {
-    outcome: serious.length > 0 ? 'failed' : 'passed',
+    outcome: serious.length > 0 ? 'failed' : 'warned',
     message: `${serious.length > 0 ? '' : 'nothing is broken, but unwise: '}${counted.join('; ')}`,
     ...(mends.length === 0 ? {} : { hint: [...new Set(mends)].slice(0, Math.max(1, sample)).join(' ') }),
     count: ordered.length,

@@ -12,8 +12,11 @@ export type Severity = 'error' | 'warn';
 
 /** What a kind says; the suite turns it into a status by severity. */
 export interface Finding {
-  /** `vacuous`: there was nothing to look at, so nothing was shown. */
-  readonly outcome: 'passed' | 'failed' | 'vacuous';
+  /**
+   * `vacuous`: there was nothing to look at, so nothing was shown. `warned`: nothing is wrong, but something is unwise;
+   * a warning whatever the severity of the check.
+   */
+  readonly outcome: 'passed' | 'warned' | 'failed' | 'vacuous';
   /** One line: what was found, e.g. `3 orphans: "userId" → "User"."id"`. */
   readonly message: string;
   /** What to do about it, e.g. the DDL that would mend it. */

@@ -31,7 +31,7 @@ export function statusOf(
   thresholds: Thresholds,
 ): { status: CheckStatus; note?: string } {
   const failed = severity === 'warn' ? 'warned' : 'failed';
-  if (finding.outcome === 'vacuous') return { status: 'vacuous' };
+  if (finding.outcome === 'vacuous' || finding.outcome === 'warned') return { status: finding.outcome };
   const { warnAbove, failAbove } = thresholds;
   const count = finding.count ?? 0;
   if ((warnAbove === undefined && failAbove === undefined) || (finding.outcome === 'failed' && count === 0)) {

@@ -36,7 +36,7 @@ export interface ProveOptions {
   readonly definitions: readonly CheckDefinition[];
   readonly kinds: ReadonlyMap<string, CheckKind>;
   readonly mutations: ReadonlyMap<string, Mutation>;
-  /** What the checks said of the copy as it is, by name; only those that passed can be proved. */
+  /** What the checks said of the copy as it is, by name; those that failed cannot be proved. */
   readonly before: ReadonlyMap<string, CheckResult>;
   readonly signal: AbortSignal;
   readonly applicationName: string;
@@ -76,7 +76,9 @@ type Said = Omit<CheckProof, 'name' | 'kind' | 'severity'>;
 
 async function proveOne(client: Client, entry: Entry, options: ProveOptions): Promise<Said> {
   const before = options.before.get(entry.name);
-  if (entry.check === undefined || before?.status !== 'passed') {
+  // What only warns can still fail.
+  const green = before?.status === 'passed' || (before?.status === 'warned' && entry.severity === 'error');
+  if (entry.check === undefined || before === undefined || !green) {
     const message =
       before === undefined ? (entry.error ?? 'it was not run') : `${before.status}: ${before.message}`;
     return { outcome: 'notTried', message: `it does not pass on the whole copy: ${message}`, tried: 0 };
@@ -105,7 +107,8 @@ async function proveOne(client: Client, entry: Entry, options: ProveOptions): Pr
     }
     tried++;
     last = { damage: damage.what, message: end.message };
-    if (end.status === 'failed' || end.status === 'warned') return { outcome: 'proved', ...last, tried };
+    if (end.status === 'failed' || (end.status === 'warned' && before.status === 'passed'))
+      return { outcome: 'proved', ...last, tried };
   }
   return last === undefined
     ? { outcome: 'notTried', message: why, tried }

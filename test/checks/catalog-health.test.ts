@@ -1,6 +1,6 @@
 /** catalogHealth on real PostgreSQL: each ailment is found, named exactly and told with its cure. */
 import { describe, expect, it } from 'vitest';
-import { createDatabase, sql } from '../helpers/database.ts';
+import { createDatabase, sql, uniqueName } from '../helpers/database.ts';
 import { check, HARD_SCHEMA } from './fixture.ts';
 
 const healthy = createDatabase(
@@ -50,6 +50,24 @@ describe('catalogHealth', () => {
       hint: 'REINDEX INDEX CONCURRENTLY "public"."Child In";'.replaceAll('"public"', 'public'),
       count: 1,
       samples: [{ item: 'invalidIndexes', object: '"Child"."Child In"' }],
+    });
+  });
+
+  it('finds indexes that are not ready or half dropped', async () => {
+    const result = await find(
+      `DO $$ BEGIN CREATE INDEX "Child 1" ON "Child" (n); CREATE INDEX "Child 2" ON "Child" (n);
+         UPDATE pg_index SET indisready = false, indisvalid = false WHERE indexrelid = '"Child 1"'::regclass;
+         UPDATE pg_index SET indislive = false, indisready = false, indisvalid = false WHERE indexrelid = '"Child 2"'::regclass; END $$`,
+      // DROP INDEX leaves alone what is not live.
+      `UPDATE pg_index SET indislive = true, indisready = true, indisvalid = true WHERE indexrelid = '"Child 2"'::regclass;
+       DROP INDEX "Child 1", "Child 2"`,
+    );
+    expect(result).toMatchObject({
+      status: 'failed',
+      samples: [
+        { item: 'invalidIndexes', object: '"Child"."Child 1"', detail: 'is not ready' },
+        { item: 'invalidIndexes', object: '"Child"."Child 2"', detail: 'is being dropped' },
+      ],
     });
   });
 
@@ -113,7 +131,25 @@ describe('catalogHealth', () => {
     expect(result.hint).toBe('REFRESH MATERIALIZED VIEW "odd.schema"."Mat";');
   });
 
-  it('finds collations of another version, of columns and of the database', async () => {
+  it('finds a database whose own collation is of another version', async () => {
+    if (Number(sql('postgres', 'SHOW server_version_num')) < 150_000) return;
+    const name = uniqueName('Aged db');
+    sql(
+      'postgres',
+      `CREATE DATABASE "${name}" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C'`,
+    );
+    try {
+      expect(await check(name, 'catalogHealth', {})).toMatchObject({ status: 'passed' });
+      sql('postgres', `UPDATE pg_database SET datcollversion = '0.1' WHERE datname = '${name}'`);
+      const result = await check(name, 'catalogHealth', {});
+      expect(result).toMatchObject({ status: 'failed', count: 1 });
+      expect(result.hint).toContain(`ALTER DATABASE "${name}" REFRESH COLLATION VERSION;`);
+    } finally {
+      sql('postgres', `DROP DATABASE "${name}"`);
+    }
+  });
+
+  it('finds collations of another version', async () => {
     const result = await find(
       `DO $$ BEGIN
          CREATE COLLATION "Ger man" (provider = icu, locale = 'de'); CREATE TABLE "Co" (id int PRIMARY KEY, n text COLLATE "Ger man");
@@ -153,11 +189,12 @@ describe('catalogHealth', () => {
     expect(result.hint).toContain('ALTER TABLE public."Pa" DETACH PARTITION public."Pa 2" FINALIZE;');
   });
 
-  it('only tells what is unwise, and not at all where it is told to', async () => {
+  it('warns of what is unwise, and not at all where it is told to', async () => {
     const damage = 'CREATE UNLOGGED TABLE "Un" (id int)';
     const result = await find(damage, 'SELECT 1', {});
     expect(result).toMatchObject({
-      status: 'passed',
+      status: 'warned',
+      severity: 'error',
       message:
         'nothing is broken, but unwise: 1 unlogged table without a row: "Un"; 1 table without a primary key: "Un"; 1 foreign key without an index: "Child"."Child Fk"',
       hint: 'CREATE INDEX CONCURRENTLY ON public."Child" ("parentId");',

@@ -125,6 +125,22 @@ describe('entries', () => {
     expect(report.verdict).toBe('inconclusive');
   });
 
+  it('warns where a kind only warns, whatever the severity, and fails nothing', async () => {
+    const unwise = defineCheck({
+      kind: 'unwise',
+      summary: '',
+      params: { type: 'object' },
+      title: () => 'unwise',
+      run: async () => ({ outcome: 'warned', message: 'so so', count: 7 }),
+    });
+    const own = { kinds: new Map([...kinds, ['unwise', unwise]]) };
+    const report = await run(
+      [passes, { kind: 'unwise', with: {} }, { kind: 'unwise', with: {}, shared: { severity: 'warn' } }],
+      own,
+    );
+    expect(report).toMatchObject({ verdict: 'verifiedWithWarnings', summary: '1/3 passed, 2 warned' });
+  });
+
   it('tolerates by name', async () => {
     const report = await run([passes, { kind: 'sql', with: { query: 'select 1', name: 'known trouble' } }], {
       tolerate: ['known trouble'],

@@ -155,7 +155,7 @@ describe('init', () => {
     ]);
     const look = await run(sharedUrl(database), 'check', 'plan.yaml');
     expect(look.code).toBe(0);
-    expect(look.stdout).toContain('1 warned');
+    expect(look.stdout).toContain('2 warned');
   });
 });
 
