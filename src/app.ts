@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { checkKinds } from './checks/index.ts';
 import { executeJob } from './engine/execute.ts';
 import { BackplanError } from './errors.ts';
+import { notifierKinds } from './notify/index.ts';
 import { type Diagnostic, formatDiagnostic } from './plan/diagnostic.ts';
 import { loadPlan } from './plan/load.ts';
 import type { Job, Plan } from './plan/model.ts';
@@ -75,7 +76,8 @@ export interface App {
 
 const steps = new Map(stepKinds.map((kind) => [kind.kind, kind]));
 const checks = new Map(checkKinds.map((kind) => [kind.kind, kind]));
-const vocabulary = { steps, checks };
+const notifiers = new Map(notifierKinds.map((kind) => [kind.kind, kind]));
+const vocabulary = { steps, checks, notifiers };
 
 export function createApp(): App {
   return {

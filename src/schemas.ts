@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { checkKinds } from './checks/index.ts';
 import { checkReportSchema } from './checks/report-schema.ts';
 import { schemas as listingSchemas } from './cli/listing-schemas.ts';
+import { notifierKinds } from './notify/index.ts';
 import { planSchema } from './plan/editor-schema.ts';
 import { proveReportSchema } from './prove/report-schema.ts';
 import { runReportSchema } from './report/files/run-report.ts';
@@ -23,6 +24,7 @@ const documents: Readonly<Record<string, JsonSchema>> = {
   plan: planSchema({
     steps: new Map(stepKinds.map((kind) => [kind.kind, kind])),
     checks: new Map(checkKinds.map((kind) => [kind.kind, kind])),
+    notifiers: new Map(notifierKinds.map((kind) => [kind.kind, kind])),
   }),
   manifest: manifestSchema,
   proof: proofSchema,

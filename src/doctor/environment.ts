@@ -1,7 +1,7 @@
 /** Resolves a plan's environment piece by piece, so that one missing variable does not hide everything else. */
 import { toBackplanError } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
-import { resolveEnvironment } from '../plan/resolve.ts';
+import { resolveEnvironment, resolveNotifier } from '../plan/resolve.ts';
 import { Masker } from '../secret.ts';
 import { type Finding, reporter } from './probe.ts';
 
@@ -22,7 +22,17 @@ export async function resolveWhatCan(
       return undefined;
     }
   };
-  const each = async <K extends 'databases' | 'repositories' | 'notifiers'>(key: K): Promise<Plan[K]> => {
+  for (const name of Object.keys(plan.notifiers)) {
+    try {
+      await resolveNotifier(plan, name, env, masker);
+    } catch (error) {
+      const { message, hint } = toBackplanError(error);
+      findings.push(
+        reporter('environment', name).problem(`notifier ${name} cannot be used: ${message}`, hint),
+      );
+    }
+  }
+  const each = async <K extends 'databases' | 'repositories'>(key: K): Promise<Plan[K]> => {
     const entries: [string, unknown][] = [];
     for (const [name, definition] of Object.entries(plan[key])) {
       const resolved = await attempt(name, { [key]: { [name]: definition } });
@@ -38,7 +48,6 @@ export async function resolveWhatCan(
       settings,
       databases: await each('databases'),
       repositories: await each('repositories'),
-      notifiers: await each('notifiers'),
     },
     findings,
   };

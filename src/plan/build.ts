@@ -6,12 +6,21 @@ import type {
   Job,
   NotifierDefinition,
   Plan,
+  Retry,
   Schedule,
   Settings,
   Step,
   SuiteDefinition,
 } from './model.ts';
-import type { InputDocument, JobDocument, PlanDocument, StepDocument, SuiteDocument } from './schema.ts';
+import type { NotifierEntry } from './notifiers.ts';
+import type {
+  InputDocument,
+  JobDocument,
+  NotifierDocument,
+  PlanDocument,
+  StepDocument,
+  SuiteDocument,
+} from './schema.ts';
 import type { PlanSource } from './source.ts';
 import type { CheckEntry, Structure } from './structure.ts';
 import { conditionSource } from './template.ts';
@@ -31,7 +40,7 @@ export function buildPlan(file: string, structure: Structure, source: PlanSource
     databases: mapValues(document.databases ?? {}, (database, name) => ({ name, ...database })),
     repositories: mapValues(document.repositories, (repository, name) => ({ name, ...repository })),
     suites: mapValues(document.suites, (suite, name) => buildSuite(name, suite, checks, source)),
-    notifiers: mapValues(document.notifiers, (notifier, name): NotifierDefinition => ({ name, ...notifier })),
+    notifiers: Object.fromEntries(structure.notifiers.map((entry) => [entry.name, buildNotifier(entry)])),
     jobs: mapValues(document.jobs, (job, name) => buildJob(name, job, source)),
   };
 }
@@ -95,6 +104,24 @@ function buildJob(name: string, job: JobDocument, source: PlanSource): Job {
   };
 }
 
+function buildNotifier({ name, kind, settings, shared }: NotifierEntry): NotifierDefinition {
+  const { on, repeat, limit, timeout, retry } = shared;
+  return {
+    name,
+    kind,
+    settings,
+    on,
+    repeat: duration(repeat) ?? 0,
+    limit: { messages: limit.messages, per: duration(limit.per) ?? 0 },
+    timeout: duration(timeout) ?? 0,
+    retry: buildRetry(retry),
+  };
+}
+
+function buildRetry({ attempts, backoff, maxDelay }: NotifierDocument['retry']): Retry {
+  return { attempts, backoff: duration(backoff) ?? 0, maxDelay: duration(maxDelay) ?? 0 };
+}
+
 function buildInput(input: InputDocument, name: string): InputDefinition {
   return { name, ...input };
 }
@@ -110,15 +137,7 @@ function buildStep(name: string, step: StepDocument, position: { line: number; c
     needs: [...new Set(needs)],
     ...(expression === undefined ? {} : { if: expression }),
     ...(milliseconds === undefined ? {} : { timeout: milliseconds }),
-    ...(retry === undefined
-      ? {}
-      : {
-          retry: {
-            attempts: retry.attempts,
-            backoff: duration(retry.backoff) ?? 0,
-            maxDelay: duration(retry.maxDelay) ?? 0,
-          },
-        }),
+    ...(retry === undefined ? {} : { retry: buildRetry(retry) }),
     continueOnError,
     position,
   };

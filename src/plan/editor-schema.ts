@@ -1,11 +1,18 @@
 /**
- * The whole plan language as one JSON Schema 2020-12, composed of the plan's own schema and those of all step and
- * check kinds. Editors complete and explain plans with it; `backplan validate` uses the same parts one by one,
+ * The whole plan language as one JSON Schema 2020-12, composed of the plan's own schema and those of all step,
+ * check and notifier kinds. Editors complete and explain plans with it; `backplan validate` uses the same parts one by one,
  * because that gives better messages.
  */
 import type { JsonSchema } from '../schema.ts';
 import { acceptedTypes } from '../schema-walk.ts';
-import { jobSchema, planDocumentSchema, ROW_KEYS, sharedCheckSchema, stepSchema } from './schema.ts';
+import {
+  jobSchema,
+  notifierSchema,
+  planDocumentSchema,
+  ROW_KEYS,
+  sharedCheckSchema,
+  stepSchema,
+} from './schema.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /** A document with definitions, as it is written to `schemas/`. */
@@ -25,9 +32,10 @@ const TEMPLATE = {
 export function planSchema(vocabulary: Vocabulary): SchemaDocument {
   const kinds = [...vocabulary.steps.values()];
   const checks = [...vocabulary.checks.values()];
+  const reached = [...vocabulary.notifiers.values()];
   const steps = { ...jobSchema.properties.steps, additionalProperties: { $ref: '#/$defs/step' } };
   const onFailure = { ...jobSchema.properties.onFailure, additionalProperties: { $ref: '#/$defs/step' } };
-  const { suites, settings, jobs } = planDocumentSchema.properties;
+  const { suites, settings, notifiers, jobs } = planDocumentSchema.properties;
   const document: SchemaDocument = {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     ...planDocumentSchema,
@@ -38,6 +46,7 @@ export function planSchema(vocabulary: Vocabulary): SchemaDocument {
         ...suites,
         additionalProperties: withChecks(suites.additionalProperties),
       },
+      notifiers: { ...notifiers, additionalProperties: { $ref: '#/$defs/notifier' } },
       jobs: {
         ...jobs,
         additionalProperties: { ...jobSchema, properties: { ...jobSchema.properties, steps, onFailure } },
@@ -75,6 +84,21 @@ export function planSchema(vocabulary: Vocabulary): SchemaDocument {
         },
         oneOf: checks.map(({ kind }) => ({ required: [kind] })),
       },
+      notifier: {
+        ...notifierSchema,
+        additionalProperties: false,
+        properties: {
+          ...Object.fromEntries(reached.map(({ kind }) => [kind, { $ref: `#/$defs/notifier.${kind}` }])),
+          ...notifierSchema.properties,
+        },
+        oneOf: reached.map(({ kind }) => ({ required: [kind] })),
+      },
+      ...Object.fromEntries(
+        reached.map(({ kind, summary, settings: of }) => [
+          `notifier.${kind}`,
+          withTemplates({ ...(summary === undefined ? {} : { description: summary }), ...of }),
+        ]),
+      ),
       ...Object.fromEntries(
         kinds.map(({ kind, summary, with: settings }) => [
           `with.${kind}`,

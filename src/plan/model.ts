@@ -4,6 +4,7 @@
  * Values of `with` (and inputs, urls, paths) may still hold `${NAME}` and `${{ … }}`; `resolve.ts` replaces the
  * first when a run starts, `expressions.ts` the second just before a step runs.
  */
+import type { NOTIFIER_EVENTS } from './schema.ts';
 import type { Position } from './source.ts';
 
 export interface Plan {
@@ -85,10 +86,26 @@ export interface CheckDefinition {
   };
 }
 
+/** What a notifier can be told of. */
+export type NotifierEvent = (typeof NOTIFIER_EVENTS)[number];
+
 export interface NotifierDefinition {
   readonly name: string;
-  readonly webhook?: string;
-  readonly on: readonly string[];
+  /** The one key that says how to reach them: `webhook`, `slack`, `email`, … */
+  readonly kind: string;
+  /** What stands under that key; `${NAME}` in it is replaced when something is sent. */
+  readonly settings: unknown;
+  readonly on: readonly NotifierEvent[];
+  /** Milliseconds in which the same problem is told once. */
+  readonly repeat: number;
+  readonly limit: {
+    readonly messages: number;
+    /** Milliseconds. */
+    readonly per: number;
+  };
+  /** Milliseconds for one try. */
+  readonly timeout: number;
+  readonly retry: Retry;
 }
 
 export interface Schedule {

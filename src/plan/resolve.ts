@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { BackplanError } from '../errors.ts';
+import type { JsonSchema } from '../schema.ts';
 import { isRecord, own } from '../schema-walk.ts';
 import type { Masker } from '../secret.ts';
 import { suggest } from '../suggest.ts';
@@ -12,7 +13,7 @@ import { compileSchema } from '../validator.ts';
 import { deepFreeze } from './build.ts';
 import { formatPath } from './diagnostic.ts';
 import { settleEnvironment } from './fit.ts';
-import type { CheckDefinition, Job, Plan, Step } from './model.ts';
+import type { CheckDefinition, Job, NotifierDefinition, Plan, Step } from './model.ts';
 import { type Origin, originOf, pathKey } from './origin.ts';
 import { at, type Path, type Span } from './source.ts';
 import { suiteClosure } from './suites.ts';
@@ -29,8 +30,8 @@ export interface ResolveOptions {
 const resolvedParts = new WeakMap<Plan, ReadonlySet<string>>();
 
 /**
- * Returns a plan whose databases, repositories, settings and notifiers hold their values, and with `job` that job
- * (under `plan.jobs`) and its suites. Other jobs stay as written: what they need is not asked for.
+ * Returns a plan whose databases, repositories and settings hold their values, and with `job` that job (under
+ * `plan.jobs`) and its suites. Other jobs stay as written, and so do notifiers: what they need is not asked for.
  * Values that are secret by the schema, and all that come from files, are added to the masker.
  * @throws ENV_MISSING naming every variable and file that is missing, with its place in the plan; INPUT_INVALID when
  * a value does not fit the check that takes it
@@ -48,6 +49,25 @@ export async function resolveEnvironment(
   const frozen = deepFreeze(result);
   resolvedParts.set(frozen, done);
   return frozen;
+}
+
+/**
+ * The settings of one notifier with their values; its secrets are added to the masker. Apart from the rest of the
+ * plan, because a notifier that cannot be reached must not keep a backup from being made.
+ * @throws ENV_MISSING; INPUT_INVALID when a value from the environment does not fit
+ */
+export async function resolveNotifier(
+  plan: Plan,
+  name: string,
+  env: NodeJS.ProcessEnv,
+  masker: Masker,
+): Promise<NotifierDefinition> {
+  const notifier = plan.notifiers[name];
+  if (notifier === undefined) throw new BackplanError('INPUT_INVALID', `the plan has no notifier "${name}"`);
+  const resolver = new Resolver(plan, env, masker);
+  const resolved = await resolver.notifier(notifier);
+  resolver.throwIfMissing();
+  return deepFreeze(resolved);
 }
 
 interface Missing {
@@ -108,7 +128,7 @@ class Resolver {
   }
 
   async #base(done: Set<string>): Promise<Plan> {
-    const { settings, databases, notifiers } = this.#plan;
+    const { settings, databases } = this.#plan;
     const { sandbox, scratchDirectory } = settings;
     const text = async (value: string | undefined, path: Path) =>
       value === undefined ? undefined : await this.#text(value, path, false);
@@ -135,7 +155,6 @@ class Resolver {
       },
       databases: await mapValues(databases, (database, name) => this.#record(database, ['databases', name])),
       repositories: await this.#repositories(() => true, done),
-      notifiers: await mapValues(notifiers, (notifier, name) => this.#record(notifier, ['notifiers', name])),
     };
   }
 
@@ -148,13 +167,35 @@ class Resolver {
     });
   }
 
-  /** Parameters of a check; nobody looks at them again before it runs, so what the environment gave must fit. */
+  async notifier(notifier: NotifierDefinition): Promise<NotifierDefinition> {
+    const kind = this.#origin?.vocabulary.notifiers.get(notifier.kind);
+    const path = ['notifiers', notifier.name, notifier.kind];
+    const settings = await this.#fitting(kind?.settings, notifier.settings, path, false);
+    if (this.#missing.length === 0) {
+      for (const problem of kind?.validate?.(settings) ?? []) {
+        this.#unfit.push(`${formatPath([...path, ...problem.path])}: ${problem.message}`);
+      }
+    }
+    return { ...notifier, settings };
+  }
+
+  /** Parameters of a check. */
   async #params(check: CheckDefinition, path: Path): Promise<unknown> {
     const schema = this.#origin?.vocabulary.checks.get(check.kind)?.params;
+    return await this.#fitting(schema, check.with, path, true);
+  }
+
+  /** Nobody looks at the value again before it is used, so what the environment gave must fit. */
+  async #fitting(
+    schema: JsonSchema | undefined,
+    written: unknown,
+    path: Path,
+    expressions: boolean,
+  ): Promise<unknown> {
     const missing = this.#missing.length;
-    const value = settleEnvironment(schema, check.with, await this.#value(check.with, path, true));
+    const value = settleEnvironment(schema, written, await this.#value(written, path, expressions));
     if (schema !== undefined && this.#missing.length === missing) {
-      const validate = await compileSchema(schema, { exempt: hasExpression });
+      const validate = await compileSchema(schema, { exempt: expressions ? hasExpression : () => false });
       for (const problem of validate(structuredClone(value))) {
         this.#unfit.push(`${formatPath([...path, ...problem.path])}: ${problem.message}`);
       }

@@ -142,10 +142,6 @@ export function checkAddresses(document: PlanDocument, collector: Collector): vo
       'Write postgresql://USER@HOST:PORT/DATABASE, or the name of a variable that holds it: ${DATABASE_URL}.';
     check(url, ['databases', name, 'url'], /^postgres(ql)?:\/\//, 'PostgreSQL url', hint);
   }
-  for (const [name, { webhook }] of Object.entries(document.notifiers)) {
-    const hint = 'Write https://…, or the name of a variable that holds it: ${OPS_WEBHOOK}.';
-    check(webhook, ['notifiers', name, 'webhook'], /^https?:\/\//, 'http url', hint);
-  }
 }
 
 const SECRET_HINT = 'Move it out of the plan: ${NAME} from the environment, or ${file:/run/secrets/name}.';
@@ -168,6 +164,8 @@ export function checkSecrets(structure: Structure, vocabulary: Vocabulary, colle
     visit(vocabulary.steps.get(step.uses)?.with, step.with, [...path, 'with']);
   for (const { kind, path, with: params } of structure.checks)
     visit(vocabulary.checks.get(kind)?.params, params, path);
+  for (const { kind, path, settings } of structure.notifiers)
+    visit(vocabulary.notifiers.get(kind)?.settings, settings, path);
 }
 
 function isConnection(text: string): boolean {

@@ -115,30 +115,104 @@ export const repositorySchema = {
   },
 } as const satisfies JsonSchema;
 
+/** What a notifier can be told of, in the order of the documentation. */
+export const NOTIFIER_EVENTS = [
+  'failure',
+  'checksFailed',
+  'success',
+  'recovered',
+  'warning',
+  'cancelled',
+  'proofOverdue',
+  'missed',
+  'planInvalid',
+  'diskLow',
+] as const;
+
+export const retrySchema = {
+  type: 'object',
+  description: 'Tries again when the step fails for a reason that may pass.',
+  examples: [{ attempts: 3, backoff: '10s' }],
+  required: ['attempts'],
+  additionalProperties: false,
+  'x-expected': 'a map such as { attempts: 3 }',
+  properties: {
+    attempts: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      description: 'How many tries in all, the first included.',
+      examples: [3],
+    },
+    backoff: {
+      ...durationSchema,
+      description: 'Wait before the second try; doubles from try to try, with some jitter.',
+      examples: ['10s'],
+      default: '5s',
+    },
+    maxDelay: {
+      ...durationSchema,
+      description: 'The longest wait between two tries.',
+      examples: ['5m'],
+      default: '5m',
+    },
+  },
+} as const satisfies JsonSchema;
+
+/** What all notifiers have beside the one key that names their kind and holds its settings. */
 export const notifierSchema = {
   type: 'object',
-  description: 'Who is told about runs.',
+  description: 'One who is told what happens: how to reach them, and of what.',
   examples: [{ webhook: '${OPS_WEBHOOK}', on: ['failure', 'recovered'] }],
-  required: ['webhook'],
-  additionalProperties: false,
+  additionalProperties: true,
+  'x-expected': 'a map such as { slack: "${SLACK_WEBHOOK}" }',
   properties: {
-    webhook: {
-      type: 'string',
-      minLength: 1,
-      description:
-        'URL that gets a POST with the run as JSON. Often holds a token: name an environment variable.',
-      examples: ['${OPS_WEBHOOK}'],
-      'x-secret': true,
-    },
     on: {
       type: 'array',
       description:
-        'What to tell: failure, success, recovered (the first success after a failure), warning (checks with severity warn), cancelled.',
+        'What to tell. failure: a run failed, whatever the reason; checksFailed: only because of its checks. success: every good run; recovered: the first one after a failure. warning: a good run with something to look at. cancelled. proofOverdue: the newest proven backup is older than the rpo of its database. missed: a scheduled run did not take place. planInvalid: the daemon goes on with an older version of the plan. diskLow.',
       examples: [['failure', 'recovered']],
-      default: ['failure', 'recovered'],
+      default: ['failure', 'recovered', 'proofOverdue', 'missed', 'planInvalid', 'diskLow'],
       minItems: 1,
       uniqueItems: true,
-      items: { enum: ['failure', 'success', 'recovered', 'warning', 'cancelled'] },
+      items: { enum: NOTIFIER_EVENTS },
+    },
+    repeat: {
+      ...durationSchema,
+      description:
+        'A problem that goes on is told again at most this often; what came in between is counted and told then.',
+      examples: ['1h', '1d'],
+      default: '1h',
+    },
+    limit: {
+      type: 'object',
+      description: 'At most so many messages in so much time; what is left out is counted and told later.',
+      examples: [{ messages: 30, per: '1h' }],
+      default: {},
+      additionalProperties: false,
+      properties: {
+        messages: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 10_000,
+          description: 'How many.',
+          examples: [30],
+          default: 30,
+        },
+        per: { ...durationSchema, description: 'In which time.', examples: ['1h'], default: '1h' },
+      },
+    },
+    timeout: {
+      ...durationSchema,
+      description: 'One try to deliver may take this long.',
+      examples: ['10s'],
+      default: '10s',
+    },
+    retry: {
+      ...retrySchema,
+      description:
+        'Tries again when a message could not be delivered for a reason that may pass. Never holds up a backup.',
+      default: { attempts: 5, backoff: '1s', maxDelay: '1m' },
     },
   },
 } as const satisfies JsonSchema;
@@ -278,36 +352,6 @@ export const inputSchema = {
       minItems: 1,
       uniqueItems: true,
       items: { type: ['string', 'number', 'boolean'] },
-    },
-  },
-} as const satisfies JsonSchema;
-
-export const retrySchema = {
-  type: 'object',
-  description: 'Tries again when the step fails for a reason that may pass.',
-  examples: [{ attempts: 3, backoff: '10s' }],
-  required: ['attempts'],
-  additionalProperties: false,
-  'x-expected': 'a map such as { attempts: 3 }',
-  properties: {
-    attempts: {
-      type: 'integer',
-      minimum: 1,
-      maximum: 100,
-      description: 'How many tries in all, the first included.',
-      examples: [3],
-    },
-    backoff: {
-      ...durationSchema,
-      description: 'Wait before the second try; doubles from try to try, with some jitter.',
-      examples: ['10s'],
-      default: '5s',
-    },
-    maxDelay: {
-      ...durationSchema,
-      description: 'The longest wait between two tries.',
-      examples: ['5m'],
-      default: '5m',
     },
   },
 } as const satisfies JsonSchema;
@@ -609,4 +653,5 @@ export type PlanDocument = Infer<typeof planDocumentSchema>;
 export type JobDocument = Infer<typeof jobSchema>;
 export type StepDocument = Infer<typeof stepSchema>;
 export type InputDocument = Infer<typeof inputSchema>;
+export type NotifierDocument = Infer<typeof notifierSchema>;
 export type SuiteDocument = Infer<typeof suiteSchema>;

@@ -7,6 +7,7 @@ import { acceptedTypes, fillDefaults, isRecord, own } from '../schema-walk.ts';
 import { didYouMean, listNames } from '../suggest.ts';
 import { compileSchema, type Problem } from '../validator.ts';
 import type { Collector } from './diagnostic.ts';
+import { checkNotifiers, type NotifierEntry, notifiersWithOn } from './notifiers.ts';
 import {
   type PlanDocument,
   planDocumentSchema,
@@ -44,6 +45,7 @@ export interface Structure {
   readonly document: PlanDocument;
   readonly steps: readonly StepEntry[];
   readonly checks: readonly CheckEntry[];
+  readonly notifiers: readonly NotifierEntry[];
 }
 
 /**
@@ -62,6 +64,7 @@ export async function checkStructure(
     });
     return undefined;
   }
+  const withOn = notifiersWithOn(value);
   const validate = await compileSchema(planDocumentSchema, {
     // Maps and lists of the plan itself are never computed.
     exempt: (each, schema) => isLater(each, schema) && !isOnlyStructure(schema),
@@ -80,6 +83,12 @@ export async function checkStructure(
     document,
     steps: await checkSteps(document, vocabulary, source, collector),
     checks: await checkSuites(document, vocabulary, source, collector),
+    notifiers: await checkNotifiers(document, withOn, vocabulary, collector, async (schema, value, path) => {
+      const check = await compileSchema(schema, { exempt: isLater });
+      const found = check(value);
+      for (const problem of found) reportProblem(problem, path, source, collector);
+      return found.length === 0;
+    }),
   };
 }
 

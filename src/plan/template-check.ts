@@ -1,6 +1,7 @@
 /** Where `${NAME}` and `${{ … }}` may stand, and whether they are well formed. */
 import { isRecord } from '../schema-walk.ts';
 import type { Collector } from './diagnostic.ts';
+import { NOTIFIER_KEYS } from './notifiers.ts';
 import type { Path } from './source.ts';
 import { parseTemplate } from './template.ts';
 
@@ -66,7 +67,7 @@ function allowedAt(path: Path): Allowed {
           ? 'anything'
           : 'environment';
     case 'notifiers':
-      return path[2] === 'webhook' ? 'environment' : 'nothing';
+      return NOTIFIER_KEYS.includes(String(path[2])) ? 'nothing' : 'environment';
     case 'description':
       return 'anything';
     case 'jobs':

@@ -81,5 +81,8 @@ function secretPaths(structure: Structure, vocabulary: Vocabulary): Set<string> 
   for (const { kind, path, with: params } of structure.checks) {
     visit(vocabulary.checks.get(kind)?.params, params, path);
   }
+  for (const { kind, path, settings } of structure.notifiers) {
+    visit(vocabulary.notifiers.get(kind)?.settings, settings, path);
+  }
   return paths;
 }

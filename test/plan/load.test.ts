@@ -96,7 +96,18 @@ jobs:
           ],
         },
       },
-      notifiers: { ops: { name: 'ops', webhook: '${OPS_WEBHOOK}', on: ['failure', 'recovered'] } },
+      notifiers: {
+        ops: {
+          name: 'ops',
+          kind: 'webhook',
+          settings: '${OPS_WEBHOOK}',
+          on: ['failure', 'recovered', 'proofOverdue', 'missed', 'planInvalid', 'diskLow'],
+          repeat: 3_600_000,
+          limit: { messages: 30, per: 3_600_000 },
+          timeout: 10_000,
+          retry: { attempts: 5, backoff: 1000, maxDelay: 60_000 },
+        },
+      },
     });
     expect(plan.suites.basics?.checks[2]).not.toHaveProperty('shared');
     expect(plan.jobs.nightly).toMatchObject({

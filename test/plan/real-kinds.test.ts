@@ -5,6 +5,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { checkKinds } from '../../src/checks/index.ts';
+import { notifierKinds } from '../../src/notify/index.ts';
 import { planSchema } from '../../src/plan/editor-schema.ts';
 import { loadPlan, parsePlan, type Vocabulary } from '../../src/plan/load.ts';
 import type { JsonSchema } from '../../src/schema.ts';
@@ -17,6 +18,7 @@ import { AJV_PHRASES } from './vocabulary.ts';
 const vocabulary: Vocabulary = {
   steps: new Map(stepKinds.map((kind) => [kind.kind, kind])),
   checks: new Map(checkKinds.map((kind) => [kind.kind, kind])),
+  notifiers: new Map(notifierKinds.map((kind) => [kind.kind, kind])),
 };
 const folder = join(import.meta.dirname, '..', '..', 'plans');
 const plans = readdirSync(folder).filter((file) => file.endsWith('.yaml'));
@@ -84,6 +86,7 @@ jobs:
     };
     for (const { kind, with: settings } of stepKinds) await visit(settings, kind);
     for (const { kind, params } of checkKinds) await visit(params, kind);
+    for (const { kind, settings } of notifierKinds) await visit(settings, kind);
     expect(wrong).toEqual([]);
   });
 
@@ -93,6 +96,10 @@ jobs:
 
   it.each([...checkKinds])('$kind: odd parameters are explained in plain words', async ({ params }) => {
     await plainWords(params);
+  });
+
+  it.each([...notifierKinds])('$kind: odd settings are explained in plain words', async ({ settings }) => {
+    await plainWords(settings);
   });
 
   it('knows no two kinds of one name, and no key of all checks as a kind', () => {

@@ -6,7 +6,7 @@ import { BackplanError } from '../../src/errors.ts';
 import { evaluate } from '../../src/plan/expressions.ts';
 import { parsePlan } from '../../src/plan/load.ts';
 import type { Job, Plan } from '../../src/plan/model.ts';
-import { resolveEnvironment } from '../../src/plan/resolve.ts';
+import { resolveEnvironment, resolveNotifier } from '../../src/plan/resolve.ts';
 import { suiteChecks } from '../../src/plan/suites.ts';
 import { Masker } from '../../src/secret.ts';
 import { vocabulary } from './vocabulary.ts';
@@ -77,7 +77,7 @@ async function failure(plan: Plan, env: NodeJS.ProcessEnv, options = {}): Promis
 }
 
 describe('resolveEnvironment', () => {
-  it('gives databases, repositories, settings and notifiers their values', async () => {
+  it('gives databases, repositories and settings their values', async () => {
     const masker = new Masker();
     const plan = await resolveEnvironment(await load(), ENV, masker);
     expect(plan.databases.crm?.url).toBe(ENV.DATABASE_URL);
@@ -88,7 +88,8 @@ describe('resolveEnvironment', () => {
       binDirectories: [join(folder, 'bin')],
       sandbox: { directory: '/var/tmp', parameters: { work_mem: '64MB' } },
     });
-    expect(plan.notifiers.ops?.webhook).toBe('https://hooks.example/hook-token-1');
+    // A notifier that cannot be reached keeps nothing else from working.
+    expect(plan.notifiers.ops?.settings).toBe('https://hooks.example/${TOKEN}');
     expect(Object.isFrozen(plan.databases.crm)).toBe(true);
     // Other jobs and suites are not asked for.
     expect(plan.jobs.other?.steps.dump?.with.label).toBe('${OTHER_JOB}');
@@ -101,7 +102,32 @@ describe('resolveEnvironment', () => {
     expect(masker.mask('s3cret-pw from-a-file hook-token-1 db.example crm localhost')).toBe(
       '*** *** *** db.example crm localhost',
     );
+  });
+
+  it('gives one notifier its values, or says what is missing of it', async () => {
+    const plan = await load();
+    const masker = new Masker();
+    expect((await resolveNotifier(plan, 'ops', ENV, masker)).settings).toBe(
+      'https://hooks.example/hook-token-1',
+    );
     expect(masker.mask('https://hooks.example/hook-token-1')).toBe('***');
+    await expect(resolveNotifier(plan, 'ops', {}, masker)).rejects.toMatchObject({
+      code: 'ENV_MISSING',
+      message: `TOKEN is not set (${join(folder, 'plan.yaml')}:16:42, notifiers.ops.webhook)`,
+    });
+    const odd = await load(`version: 1
+name: x
+databases: { d: { url: postgres:///d } }
+notifiers: { hook: { webhook: "\${HOOK}" }, switch: { ping: { port: "\${PORT}" } } }
+`);
+    await expect(resolveNotifier(odd, 'hook', { HOOK: 'ftp://s3cret' }, masker)).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      message: 'notifiers.hook.webhook: is no http url',
+    });
+    expect((await resolveNotifier(odd, 'switch', { PORT: '25' }, masker)).settings).toEqual({ port: 25 });
+    await expect(resolveNotifier(odd, 'switch', { PORT: '0' }, masker)).rejects.toThrow(
+      'notifiers.switch.ping.port: must be at least 1',
+    );
   });
 
   it('masks what is called a secret, and passwords of urls, wherever they are inserted', async () => {
@@ -157,7 +183,9 @@ jobs: { j: { steps: { a: { uses: command, with: { run: "\${MY_TOKEN} \${URL} \${
     expect(evaluate(nightly.inputs.label?.default, scope)).toBe(evil);
     const [used] = await suiteChecks(plan, ['used'], { kinds: new Map() });
     expect(used?.with).toEqual({ table: evil });
-    expect(plan.notifiers.ops?.webhook).toBe(`https://hooks.example/${evil}`);
+    const env = { TOKEN: evil };
+    const { settings } = await resolveNotifier(plan, 'ops', env, new Masker());
+    expect(settings).toBe(`https://hooks.example/${evil}`);
     expect(plan.repositories.local?.path).toBe('/srv/${{ x }}');
     // A second time changes nothing: what is resolved is not looked at again.
     const again = await resolveEnvironment(plan, {}, new Masker(), { job: nightly });
@@ -236,16 +264,15 @@ jobs:
     expect(error.exitCode).toBe(2);
     const file = join(folder, 'plan.yaml');
     expect(error.message.split('\n')).toEqual([
-      '4 values are missing from the environment:',
+      '3 values are missing from the environment:',
       `  DATABASE_URL is not set (${file}:4:16, databases.crm.url)`,
       `  TABLE is empty (${file}:13:32, suites.used.0.rowCount.table)`,
-      `  TOKEN is not set (${file}:16:42, notifiers.ops.webhook)`,
       `  TOKEN is not set (${file}:27:78, jobs.nightly.onFailure.tell.with.token)`,
     ]);
     expect(error.hint).toContain('DATABSE_URL is set');
-    const one = await failure(source, { ...ENV, TOKEN: undefined });
-    expect(one.message).toBe(`TOKEN is not set (${file}:16:42, notifiers.ops.webhook)`);
-    expect(one.hint).toContain('export TOKEN=');
+    const one = await failure(source, { ...ENV, DATABASE_URL: undefined });
+    expect(one.message).toBe(`DATABASE_URL is not set (${file}:4:16, databases.crm.url)`);
+    expect(one.hint).toContain('export DATABASE_URL=');
   });
 
   it.each([

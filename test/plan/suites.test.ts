@@ -9,7 +9,11 @@ import { Masker } from '../../src/secret.ts';
 import { stepKinds } from '../../src/steps/index.ts';
 
 const kinds = new Map(checkKinds.map((kind) => [kind.kind, kind]));
-const vocabulary = { steps: new Map(stepKinds.map((kind) => [kind.kind, kind])), checks: kinds };
+const vocabulary = {
+  steps: new Map(stepKinds.map((kind) => [kind.kind, kind])),
+  checks: kinds,
+  notifiers: new Map(),
+};
 
 async function load(suites: string, step = 'suite: top'): Promise<{ plan: Plan; problems: string[] }> {
   const text = `version: 1

@@ -1,5 +1,6 @@
 /** A small vocabulary of step and check kinds: what the plan language sees of the real ones, without what they do. */
 import type { CheckVocabulary, StepVocabulary, Vocabulary } from '../../src/plan/load.ts';
+import type { NotifierVocabulary } from '../../src/plan/vocabulary.ts';
 import { columnsSchema, durationSchema, tableNameSchema } from '../../src/schema.ts';
 
 const database = {
@@ -281,9 +282,40 @@ const checks: CheckVocabulary[] = [
   },
 ];
 
+const notifiers: NotifierVocabulary[] = [
+  {
+    kind: 'webhook',
+    summary: 'A request.',
+    settings: { type: 'string', minLength: 1, description: 'Url.', examples: ['${HOOK}'], 'x-secret': true },
+    validate: (url) =>
+      /^https?:/.test(String(url))
+        ? []
+        : [
+            {
+              path: [],
+              message: 'is no http url',
+              hint: 'Write https://…, or the name of a variable that holds it: ${OPS_WEBHOOK}.',
+            },
+          ],
+  },
+  {
+    kind: 'ping',
+    summary: 'A switch.',
+    fixedEvents: 'it is told of every run',
+    settings: {
+      type: 'object',
+      description: 'Where.',
+      examples: [{ port: 1 }],
+      additionalProperties: false,
+      properties: { port: { type: 'integer', minimum: 1, description: 'Port.', examples: [1] } },
+    },
+  },
+];
+
 export const vocabulary: Vocabulary = {
   steps: new Map(steps.map((kind) => [kind.kind, kind])),
   checks: new Map(checks.map((kind) => [kind.kind, kind])),
+  notifiers: new Map(notifiers.map((kind) => [kind.kind, kind])),
 };
 
 /** How ajv talks. Nobody should ever read that. */
