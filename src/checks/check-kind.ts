@@ -68,6 +68,8 @@ export interface CheckOptions {
   readonly where?: string;
   /** False: no index may answer for itself. Index scans are off, and what an index promises must be read from the table. */
   readonly trustIndexes: boolean;
+  /** Where relative paths of the plan start: its folder. Default: the current one. */
+  readonly baseDirectory?: string;
   readonly backup?: BackupFacts;
 }
 

@@ -42,6 +42,7 @@ export interface EntryOptions {
   readonly timeoutMs: number;
   /** Names of checks whose failure is only a warning. */
   readonly tolerate: ReadonlySet<string>;
+  readonly baseDirectory?: string;
   readonly backup?: BackupFacts;
 }
 
@@ -107,6 +108,7 @@ function expand(definition: CheckDefinition, options: EntryOptions): Entry[] {
       sample: DEFAULT_SAMPLE,
       rows: shared.rows === true,
       ...(typeof shared.where === 'string' ? { where: shared.where } : {}),
+      ...(options.baseDirectory === undefined ? {} : { baseDirectory: options.baseDirectory }),
       ...(options.backup === undefined ? {} : { backup: options.backup }),
     },
     ...(given === undefined ? {} : { given }),

@@ -22,7 +22,7 @@ async function list(folder: string): Promise<string[]> {
     return (await readdir(folder)).sort();
   } catch (error) {
     throw new BackplanError('INPUT_INVALID', `the folder ${folder} of the migrations cannot be read`, {
-      hint: 'A relative one starts at the current folder. Check the path, or leave folder out to look at the table alone.',
+      hint: 'A relative one starts at the folder of the plan. Check the path, or leave folder out to look at the table alone.',
       cause: error,
     });
   }

@@ -41,7 +41,7 @@ export const migrations = defineCheck({
         type: 'string',
         minLength: 1,
         description:
-          'The folder with the migrations; a relative one starts at the current folder. Default: only the table is looked at.',
+          'The folder with the migrations; a relative one starts at the folder of the plan. Default: only the table is looked at.',
         examples: ['prisma/migrations'],
       },
       table: {
@@ -57,7 +57,7 @@ export const migrations = defineCheck({
     examples: [{ tool: 'prisma', folder: 'prisma/migrations' }, { tool: 'flyway' }],
   },
   title: ({ tool, folder }) => `migrations ${tool}${folder === undefined ? '' : ` in ${folder}`}`,
-  async run(client, { tool: name, folder, table, pending }, { sample }) {
+  async run(client, { tool: name, folder, table, pending }, { sample, baseDirectory = '.' }) {
     const tool: MigrationTool = MIGRATION_TOOLS[name as MigrationToolName];
     const found = await findMigrationTable(client, tool, table);
     if ('missing' in found) {
@@ -67,7 +67,7 @@ export const migrations = defineCheck({
     const problems: Problem[] = [...stateProblems(tool, applied), ...(await lockProblems(client, tool))];
     let files: readonly MigrationFile[] | undefined;
     if (folder !== undefined && tool.files !== undefined) {
-      files = await tool.files(resolve(folder));
+      files = await tool.files(resolve(baseDirectory, folder));
       problems.push(
         ...(tool.headsOnly === true
           ? headProblems(applied, files, pending === true)

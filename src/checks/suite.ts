@@ -35,6 +35,8 @@ export interface SuiteOptions {
   readonly only?: readonly string[];
   /** Names or tags of checks to leave out. */
   readonly skip?: readonly string[];
+  /** Where relative paths of checks start. Default: the current folder. */
+  readonly baseDirectory?: string;
   /** The backup that the database was restored from. */
   readonly backup?: BackupFacts;
   /** Whether indexes are trusted by checks whose suite does not say. Default: unless a collation has changed. */
@@ -67,6 +69,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
     kinds: options.kinds,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     tolerate: new Set(options.tolerate),
+    ...(options.baseDirectory === undefined ? {} : { baseDirectory: options.baseDirectory }),
     ...(options.backup === undefined ? {} : { backup: options.backup }),
   });
   const entries = choose(all, options);

@@ -44,6 +44,7 @@ export interface ProveOptions {
   readonly timeoutMs: number;
   readonly only: readonly string[];
   readonly skip: readonly string[];
+  readonly baseDirectory?: string;
   readonly backup?: BackupFacts;
   readonly onProof: (proof: CheckProof, done: number, total: number) => void;
 }
@@ -56,6 +57,7 @@ export async function proveSuite(options: ProveOptions): Promise<CheckProof[]> {
       kinds: options.kinds,
       timeoutMs: options.timeoutMs,
       tolerate: new Set(),
+      ...(options.baseDirectory === undefined ? {} : { baseDirectory: options.baseDirectory }),
       ...(options.backup === undefined ? {} : { backup: options.backup }),
     }),
     options,

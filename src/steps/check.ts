@@ -177,6 +177,7 @@ async function runSuites(
     tolerate: tolerate ?? [],
     only: only ?? [],
     skip: skip ?? [],
+    baseDirectory: context.baseDirectory,
     ...(backup === undefined ? {} : { backup }),
     onDistrust: (reason) =>
       context.log.warn(`indexes are not trusted, so tables are read without them: ${reason}`),

@@ -77,6 +77,7 @@ export const prove = defineStep({
       timeoutMs: parseDuration(params.timeout),
       only: params.only ?? [],
       skip: params.skip ?? [],
+      baseDirectory: context.baseDirectory,
       ...(backup === undefined ? {} : { backup }),
     };
     const before = await runSuite(shared);

@@ -34,12 +34,14 @@ export async function told(
   kind: string,
   all: readonly unknown[],
   user?: string,
+  baseDirectory?: string,
 ): Promise<string[]> {
   const report = await runSuite({
     connection: parseConnection(sharedUrl(database, user)),
     definitions: all.map((params) => ({ kind, with: params })),
     kinds,
     jobs: 1,
+    ...(baseDirectory === undefined ? {} : { baseDirectory }),
     signal: new AbortController().signal,
   });
   return report.results.map(

@@ -89,10 +89,18 @@ it('prisma', async () => {
       "failed: migration 2_two failed; migration 2b was begun and never finished; edited after it was run: 1_one; run, but not in the folder: 0_gone → Look at what it did, then: prisma migrate resolve --applied or --rolled-back NAME. Put the file back as it was and write a new migration; the database was made by the old one. The database belongs to another state of the project: a newer release, or another branch.",
       "vacuous: "odd.schema"."none" holds no migration that was run",
       "failed: table "_Prisma_migrations" does not exist → "_prisma_migrations" exists, wanted "_Prisma_migrations".",
-      "errored: the folder …/nowhere of the migrations cannot be read → A relative one starts at the current folder. Check the path, or leave folder out to look at the table alone.",
+      "errored: the folder …/nowhere of the migrations cannot be read → A relative one starts at the folder of the plan. Check the path, or leave folder out to look at the table alone.",
       "errored: column "migration_name" does not exist (SQLSTATE 42703) in DB",
     ]
   `);
+});
+
+it('a relative folder starts at the folder of the plan', async () => {
+  expect(
+    await told(database, 'migrations', [{ tool: 'prisma', folder: './prisma' }], undefined, folder),
+  ).toEqual([
+    'passed: 2 migrations run by prisma, the last 2_two, compared with 2 in ./prisma',
+  ]);
 });
 
 it('the others, as far as their tables say it', async () => {
