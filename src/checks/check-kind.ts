@@ -64,6 +64,8 @@ export interface CheckOptions {
   readonly sample: number;
   /** Show whole rows, not only their keys. */
   readonly rows: boolean;
+  /** Percentage of the pages of the table that are read. What is found is true, finding nothing is no pass. */
+  readonly part?: number;
   /** SQL condition of the plan: only rows that meet it are looked at. Only for kinds that list it under `keys`. */
   readonly where?: string;
   /** False: no index may answer for itself. Index scans are off, and what an index promises must be read from the table. */
@@ -84,6 +86,8 @@ export interface Scan {
   readonly columns: readonly string[];
   /** Text of the plan stands in it: names without a schema are then looked up as applications do. */
   readonly ownNames?: boolean;
+  /** Only this percentage of its pages is read, drawn by chance. */
+  readonly part?: number;
   /** It would keep the server from sharing the work among processes, so it does not share a scan. */
   readonly alone?: boolean;
   /** @param row the values of `columns` as text. Offending keys are fetched here, and only when there are any. */
@@ -91,7 +95,7 @@ export interface Scan {
 }
 
 /** Shared keys that only make sense for kinds that look at rows. */
-export const ROW_KEYS = ['where', 'rows', 'warnAbove', 'failAbove'] as const;
+export const ROW_KEYS = ['where', 'rows', 'part', 'warnAbove', 'failAbove'] as const;
 export type RowKey = (typeof ROW_KEYS)[number];
 
 export interface CheckKind {
@@ -152,10 +156,15 @@ export function defineScan<const S extends JsonSchema>(
     scan(client: CheckClient, params: Infer<S>, options: CheckOptions): Promise<Scan | Finding>;
   },
 ): CheckKind {
+  const scanPart = async (client: CheckClient, params: Infer<S>, options: CheckOptions) => {
+    const scan = await definition.scan(client, params, options);
+    return isFinding(scan) || options.part === undefined ? scan : { ...scan, part: options.part };
+  };
   const kind = {
     ...definition,
+    scan: scanPart,
     async run(client: CheckClient, params: Infer<S>, options: CheckOptions): Promise<Finding> {
-      const scan = await definition.scan(client, params, options);
+      const scan = await scanPart(client, params, options);
       if (isFinding(scan)) return scan;
       const [row] = await readScans(client, [scan]);
       return await scan.conclude(client, row ?? []);
@@ -179,8 +188,11 @@ export async function readScans(client: CheckClient, scans: readonly Scan[]): Pr
   }
   const list = [...wanted].map(([column, alias]) => `(${column})::pg_catalog.text AS ${alias}`);
   if (scans.some(({ ownNames }) => ownNames === true)) await useOwnNames(client);
+  const [first] = scans;
+  // Drawn anew each time: night by night the whole table is seen.
+  const part = first?.part === undefined ? '' : ` TABLESAMPLE SYSTEM (${first.part})`;
   const [row] = await client.query<Record<string, string | null>>(
-    `SELECT ${list.join(',\n  ')}\nFROM ${scans[0]?.from} AS t`,
+    `SELECT ${list.join(',\n  ')}\nFROM ${first?.from} AS t${part}`,
   );
   return scans.map(({ columns }) => columns.map((column) => row?.[wanted.get(column) ?? ''] ?? null));
 }

@@ -3,15 +3,16 @@ import { identifier } from '../postgres/client.ts';
 import { type Column, equalityOperators } from '../postgres/columns.ts';
 import { plainRow } from '../postgres/row.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
-import { type CheckClient, defineCheck } from './check-kind.ts';
+import { type CheckClient, defineCheck, useOwnNames } from './check-kind.ts';
 import { type Relation, requireColumns, requireTable, showColumns, showName } from './names.ts';
+import { fromWhere } from './orphans.ts';
 import { rowsText } from './rows.ts';
 
 /** `cycles: {table, columns, references}`: parent chains within a table come to an end. */
 export const cycles = defineCheck({
   kind: 'cycles',
   summary: 'Rows of a table that refer to their parents in it form no circle.',
-  keys: ['warnAbove', 'failAbove'],
+  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
   params: {
     type: 'object',
     description: 'The columns that lead to the parent row, and those of the parent that they name.',
@@ -75,16 +76,19 @@ export const cycles = defineCheck({
       )
       .join(' AND ');
     const lost = `EXISTS (SELECT FROM ${table.sql} AS p WHERE ${leads('t', 'p')}) AND NOT EXISTS (SELECT FROM reached WHERE ${same})`;
+    // Ways lead over all rows; only where they begin is a matter of the plan.
+    const from = fromWhere(table, options.where);
+    if (options.where !== undefined) await useOwnNames(client);
     const [row] = await client.query<{ rows: string; bad: string; refer: string }>(
       `${reached} SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE ${lost}) AS bad,
          pg_catalog.count(*) FILTER (WHERE ${up.map((column) => `t.${identifier(column.name)} IS NOT NULL`).join(' AND ')}) AS refer
-       FROM ${table.sql} AS t`,
+       FROM ${from} AS t`,
     );
     const [rows, bad, refer] = [Number(row?.rows), Number(row?.bad), Number(row?.refer)];
     if (refer === 0) {
       return {
         outcome: 'vacuous',
-        message: `no row of ${showName(table)} refers to another by ${showColumns(columns)}`,
+        message: `no row of ${showName(table)}${options.where === undefined ? '' : ' that meets "where"'} refers to another by ${showColumns(columns)}`,
       };
     }
     if (bad === 0) {
@@ -95,7 +99,7 @@ export const cycles = defineCheck({
       };
     }
     const samples = await client.query(
-      `${reached} SELECT ${list('t')} FROM ${table.sql} AS t WHERE ${lost} LIMIT ${Math.max(1, options.sample)}`,
+      `${reached} SELECT ${options.rows ? 't.*' : list('t')} FROM ${from} AS t WHERE ${lost} LIMIT ${Math.max(1, options.sample)}`,
     );
     const chain = await followChain(client, table, key, up, samples[0] ?? {});
     return {

@@ -10,7 +10,7 @@ import {
   ROW_KEYS,
   type Severity,
 } from './check-kind.ts';
-import { parseThreshold, type Thresholds } from './thresholds.ts';
+import { parsePart, parseThreshold, type Thresholds } from './thresholds.ts';
 
 /** What every check has besides the parameters of its kind. */
 const SHARED_KEYS = ['name', 'severity', 'timeout', 'sample', 'tags', ...ROW_KEYS] as const;
@@ -131,6 +131,7 @@ function expand(definition: CheckDefinition, options: EntryOptions): Entry[] {
       ...(shared.timeout === undefined ? {} : { timeoutMs: parseDuration(String(shared.timeout)) }),
       options: {
         ...base.options,
+        ...(shared.part === undefined ? {} : { part: parsePart(shared.part) }),
         ...(typeof shared.sample === 'number' ? { sample: Math.max(0, Math.floor(shared.sample)) } : {}),
       },
     };

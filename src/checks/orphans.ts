@@ -110,7 +110,7 @@ export const orphans = defineCheck({
 });
 
 /** The table, or its rows that meet a condition, to be read under an alias. */
-function fromWhere(table: Relation, where: string | undefined): string {
+export function fromWhere(table: Relation, where: string | undefined): string {
   return where === undefined ? table.sql : `(SELECT * FROM ${table.sql} AS t WHERE (\n${where}\n))`;
 }
 

@@ -10,7 +10,7 @@ export function toResult(entry: Entry, finding: Finding | undefined, durationMs:
   if (finding === undefined) return errored(entry, 'the check said nothing', durationMs);
   const { outcome: _outcome, of: _of, ...rest } = finding;
   try {
-    const { status, note } = statusOf(finding, entry.severity, entry.thresholds);
+    const { status, note } = inPart(entry, statusOf(finding, entry.severity, entry.thresholds));
     return {
       name: entry.name,
       kind: entry.kind,
@@ -25,6 +25,17 @@ export function toResult(entry: Entry, finding: Finding | undefined, durationMs:
     const { message, hint } = toBackplanError(error);
     return errored(entry, hint === undefined ? { message } : { message, hint }, durationMs);
   }
+}
+
+/** Part of a table can show that it is bad, never that it is good. */
+function inPart({ options: { part }, severity }: Entry, said: ReturnType<typeof statusOf>): typeof said {
+  const red = said.status === 'failed' || (said.status === 'warned' && severity === 'warn');
+  if (part === undefined || red) return said;
+  const notes = [
+    said.note,
+    `only ${part}% of its pages were read, which can show faults and never their absence`,
+  ];
+  return { status: 'vacuous', note: notes.filter((note) => note !== undefined).join('; ') };
 }
 
 /** Samples are to recognise a row by, not to carry documents into reports. */

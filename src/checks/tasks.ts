@@ -39,6 +39,7 @@ function fuse(readers: readonly Reader[]): ScanTask[] {
     const { entry, scan } = reader;
     const key = JSON.stringify([
       scan.from,
+      scan.part,
       entry.timeoutMs,
       entry.withinMs,
       entry.trustIndexes,

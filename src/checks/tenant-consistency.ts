@@ -2,9 +2,9 @@ import { identifier } from '../postgres/client.ts';
 import { primaryKeyColumns } from '../postgres/primary-key.ts';
 import { plainRow } from '../postgres/row.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
-import { defineCheck } from './check-kind.ts';
+import { defineCheck, useOwnNames } from './check-kind.ts';
 import { requireColumns, requireTable, showName } from './names.ts';
-import { logicalScan, referencesSchema, referenceText, referenceTitle } from './orphans.ts';
+import { fromWhere, logicalScan, referencesSchema, referenceText, referenceTitle } from './orphans.ts';
 import { pairsOf } from './reference-scan.ts';
 import { rowsText } from './rows.ts';
 
@@ -12,7 +12,7 @@ import { rowsText } from './rows.ts';
 export const tenantConsistency = defineCheck({
   kind: 'tenantConsistency',
   summary: 'A row and the row that it refers to belong to the same tenant.',
-  keys: ['warnAbove', 'failAbove'],
+  keys: ['where', 'rows', 'warnAbove', 'failAbove'],
   params: {
     type: 'object',
     description: 'A reference, and the column that names the tenant on both of its sides.',
@@ -56,11 +56,20 @@ export const tenantConsistency = defineCheck({
     const parent = await requireTable(client, references.table);
     const [here] = await requireColumns(client, child, [tenant]);
     const [there] = await requireColumns(client, parent, [tenantThere]);
-    const scan = await logicalScan(client, child, columns, parent, references.columns, 'simple');
+    if (options.where !== undefined) await useOwnNames(client);
+    const from = fromWhere(child, options.where);
+    const scan = await logicalScan(
+      client,
+      { ...child, sql: from },
+      columns,
+      parent,
+      references.columns,
+      'simple',
+    );
     // Two types have no equality that could be relied on; their text has.
     const cast = here?.base.oid === there?.base.oid ? '' : '::pg_catalog.text';
     const sides = { own: `c.${identifier(tenant)}${cast}`, other: `p.${identifier(tenantThere)}${cast}` };
-    const joined = `FROM ${child.sql} AS c JOIN ${parent.sql} AS p ON ${pairsOf(scan).join(' AND ')}`;
+    const joined = `FROM ${from} AS c JOIN ${parent.sql} AS p ON ${pairsOf(scan).join(' AND ')}`;
     const wrong = `${sides.own} IS DISTINCT FROM ${sides.other}`;
     const [row] = await client.query<{ rows: string; bad: string }>(
       `SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE ${wrong}) AS bad ${joined}`,
@@ -70,7 +79,7 @@ export const tenantConsistency = defineCheck({
     if (rows === 0) {
       return {
         outcome: 'vacuous',
-        message: `no row of ${showName(child)} refers to one of ${showName(parent)}: ${reference}`,
+        message: `no row of ${showName(child)}${options.where === undefined ? '' : ' that meets "where"'} refers to one of ${showName(parent)}: ${reference}`,
       };
     }
     if (bad === 0) {
@@ -81,8 +90,9 @@ export const tenantConsistency = defineCheck({
       };
     }
     const keys = (await primaryKeyColumns(client, child.oid)).filter((key) => key !== tenant);
+    const shown = options.rows ? ['c.*'] : keys.map((key) => `c.${identifier(key)}`);
     const samples = await client.query(
-      `SELECT ${[...keys.map((key) => `c.${identifier(key)}`), `${sides.own} AS "its tenant"`, `${sides.other} AS "tenant there"`].join(', ')}
+      `SELECT ${[...shown, `${sides.own} AS "its tenant"`, `${sides.other} AS "tenant there"`].join(', ')}
        ${joined} WHERE ${wrong} LIMIT ${options.sample}`,
     );
     return {

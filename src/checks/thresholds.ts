@@ -21,6 +21,16 @@ export function parseThreshold(value: unknown): Threshold {
   return percent === undefined ? { count: Number(digits) } : { percent: Number(digits) };
 }
 
+/** `"1%"` → 1, for what a check reads of a table. @throws INPUT_INVALID unless it is above 0 and below 100 */
+export function parsePart(value: unknown): number {
+  const [, digits] = /^(\d+(?:\.\d+)?)\s*%$/.exec(String(value).trim()) ?? [];
+  const percent = Number(digits);
+  if (percent > 0 && percent < 100) return percent;
+  throw new BackplanError('INPUT_INVALID', `"${value}" is no part of a table`, {
+    hint: 'Write a percentage such as "1%"; without part the whole table is read.',
+  });
+}
+
 /**
  * What a finding means for a check: thresholds, where there are any, decide alone; what is above `failAbove` fails,
  * what is above `warnAbove` warns, anything else passes. A failure of a check of severity warn is a warning.

@@ -571,6 +571,14 @@ export const sharedCheckSchema = {
       description: 'Show whole rows of offenders, not only their keys. Reports then hold what the rows hold.',
       examples: [true],
     },
+    part: {
+      type: 'string',
+      pattern: '^\\d+(\\.\\d+)?\\s*%$',
+      'x-expected': 'a percentage such as "1%"',
+      description:
+        'Only this share of the table is read, drawn by chance: for tables that are too large to be read whole. It can show faults; where it shows none the check is vacuous, never passed.',
+      examples: ['1%'],
+    },
     warnAbove: {
       ...thresholdSchema,
       description: 'More offenders than this are a warning. With warnAbove or failAbove, these alone decide.',
@@ -646,7 +654,7 @@ export const planDocumentSchema = {
 } as const satisfies JsonSchema;
 
 /** Keys of checks that only kinds that look at rows can heed. */
-export const ROW_KEYS: readonly string[] = ['where', 'rows', 'warnAbove', 'failAbove'];
+export const ROW_KEYS: readonly string[] = ['where', 'rows', 'part', 'warnAbove', 'failAbove'];
 
 /** A plan file after defaults were filled in. */
 export type PlanDocument = Infer<typeof planDocumentSchema>;

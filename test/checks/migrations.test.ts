@@ -98,9 +98,7 @@ it('prisma', async () => {
 it('a relative folder starts at the folder of the plan', async () => {
   expect(
     await told(database, 'migrations', [{ tool: 'prisma', folder: './prisma' }], undefined, folder),
-  ).toEqual([
-    'passed: 2 migrations run by prisma, the last 2_two, compared with 2 in ./prisma',
-  ]);
+  ).toEqual(['passed: 2 migrations run by prisma, the last 2_two, compared with 2 in ./prisma']);
 });
 
 it('the others, as far as their tables say it', async () => {

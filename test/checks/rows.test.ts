@@ -323,6 +323,34 @@ describe('kinds that look at rows', () => {
     ]);
   });
 
+  it('part: a share of a table can fail, and is never a pass', async () => {
+    sql(
+      database,
+      'CREATE TABLE IF NOT EXISTS "Large" AS SELECT n AS id, n % 2 AS odd FROM generate_series(1, 50000) n',
+    );
+    const parted = (shared: Record<string, unknown>, params: object) => ({
+      kind: 'range',
+      with: { table: 'Large', ...params },
+      shared,
+    });
+    const results = await run([
+      parted({ part: '50%' }, { column: 'odd', max: 0 }),
+      parted({ part: '50%', severity: 'warn' }, { column: 'odd', max: 0 }),
+      parted({ part: '50%' }, { column: 'odd', max: 1 }),
+      parted({ part: '50%', failAbove: '90%' }, { column: 'odd', max: 0 }),
+      parted({ part: '50%', warnAbove: 0, failAbove: '90%' }, { column: 'odd', max: 0 }),
+      parted({}, { column: 'odd', max: 1 }),
+      parted({ part: '0%' }, { column: 'odd', max: 1 }),
+      { kind: 'rowCount', with: { table: 'Large', min: 1 }, shared: { part: '1%' } },
+    ]);
+    expect(results.map(({ status }) => status)).toEqual([
+      ...['failed', 'warned', 'vacuous', 'vacuous', 'vacuous', 'passed', 'errored', 'errored'],
+    ]);
+    expect(results[0]?.count).toBeLessThan(25_000);
+    expect(results[2]?.message).toContain('only 50% of its pages were read');
+    expect(results[7]?.message).toBe('"part" is not possible for rowCount');
+  });
+
   it('cycles', async () => {
     await cases('cycles', [
       [{ table, columns: ['parent Id'], references: ['Id'] }, { status: 'passed' }],
@@ -332,6 +360,21 @@ describe('kinds that look at rows', () => {
       ],
       [{ table: 'Ring', columns: ['parent Id'], references: ['Id', 'tenant Id'] }, { status: 'errored' }],
       [{ table: 'Empty', columns: ['parentId'], references: ['Id'] }, { status: 'vacuous' }],
+      [
+        { table: 'Ring', columns: ['parent Id'], references: ['Id'] },
+        { status: 'failed', count: 1, samples: [{ Id: 6, 'tenant Id': 1, 'parent Id': 5 }] },
+        { where: '"Id" > 5', rows: true },
+      ],
+      [
+        { table: 'Ring', columns: ['parent Id'], references: ['Id'] },
+        { status: 'passed' },
+        { where: '"Id" < 3 -- roots' },
+      ],
+      [
+        { table: 'Ring', columns: ['parent Id'], references: ['Id'] },
+        { status: 'vacuous', message: has('that meets "where"') },
+        { where: 'fine(-1)' },
+      ],
     ]);
   });
 
@@ -360,6 +403,25 @@ describe('kinds that look at rows', () => {
       ],
       [{ table: 'Contact', ...reference, tenant: 'tenantId' }, { status: 'passed' }, { failAbove: '50%' }],
       [{ table: 'Contact', ...reference, tenant: 'nope' }, { status: 'errored' }],
+      [
+        { table: 'Contact', ...reference, tenant: 'tenantId' },
+        {
+          status: 'failed',
+          count: 1,
+          samples: [{ id: 4, tenantId: '1', accountId: '30', 'its tenant': '1', 'tenant there': null }],
+        },
+        { where: 'id = 4 or id = 1', rows: true },
+      ],
+      [
+        { table: 'Contact', ...reference, tenant: 'tenantId' },
+        { status: 'passed' },
+        { where: 'fine(3 - id)' },
+      ],
+      [
+        { table: 'Contact', ...reference, tenant: 'tenantId' },
+        { status: 'vacuous', message: has('that meets "where"') },
+        { where: 'id > 4' },
+      ],
       [
         {
           table: 'Empty',
