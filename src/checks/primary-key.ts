@@ -11,6 +11,7 @@ import {
 } from './catalog-check.ts';
 import type { Finding } from './check-kind.ts';
 import { findTables, isMissing, type Relation, showColumns, showName } from './names.ts';
+import { fromRows } from './unique.ts';
 
 interface PrimaryKey extends Record<string, unknown> {
   table: number;
@@ -49,7 +50,10 @@ export const primaryKey = defineCatalogCheck({
   },
   title: ({ table, columns, exists }) =>
     existenceTitle(`primaryKey ${table}${columns === undefined ? '' : ` (${columns.join(', ')})`}`, exists),
-  async runAll(client, all) {
+  async runAll(client, all, options) {
+    const doubted = options.some(({ trustIndexes }) => !trustIndexes);
+    // Reading rows needs a timeout of its own.
+    if (doubted && all.length > 1) throw new Error('the rows must be looked at');
     const tables = await findTables(
       client,
       all.map(({ table }) => table),
@@ -57,7 +61,7 @@ export const primaryKey = defineCatalogCheck({
     const keys = await client.query<PrimaryKey>(PRIMARY_KEYS, [
       tables.flatMap((table) => (isMissing(table) ? [] : [table.oid])),
     ]);
-    return all.map(({ columns, name, exists }, index): Finding => {
+    const findings = all.map(({ columns, name, exists }, index): Finding => {
       const table = tables[index] as (typeof tables)[number];
       if (isMissing(table)) return withoutTable(table, exists);
       const key = keys.find((each) => each.table === table.oid);
@@ -70,6 +74,11 @@ export const primaryKey = defineCatalogCheck({
       }
       return judge(table, key, columns, name);
     });
+    const [table, finding] = [tables[0], findings[0]];
+    if (!doubted || finding?.outcome !== 'passed' || all[0]?.exists === false) return findings;
+    if (table === undefined || isMissing(table)) return findings;
+    const key = keys.find((each) => each.table === table.oid);
+    return [await fromRows(client, table, key?.columns ?? [], finding, options[0]?.sample ?? 0)];
   },
 });
 

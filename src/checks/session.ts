@@ -41,7 +41,7 @@ FROM pg_catalog.unnest($1::pg_catalog.text[]) AS name`;
 
 /** An index that is under suspicion must not answer for itself. */
 const DISTRUST =
-  'SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; ';
+  'SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = on; ';
 
 export class Session {
   readonly #client: Client;

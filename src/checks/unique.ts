@@ -137,8 +137,8 @@ async function fromCatalog(
   return undefined;
 }
 
-/** An index under suspicion proves nothing; the rows do. */
-async function fromRows(
+/** An index under suspicion proves nothing; the rows do. @param guarded what the index said */
+export async function fromRows(
   client: CheckClient,
   table: Relation,
   columns: readonly string[],

@@ -342,6 +342,47 @@ describe('limits of a suite', () => {
     expect(told).toEqual([]);
   });
 
+  it('keep indexes that lie from answering: keys and references are read from the tables', async () => {
+    // What comes in while an index is not ready is never in it.
+    const behindItsBack = (index: string, statement: string) =>
+      `UPDATE pg_index SET indisready = false WHERE indexrelid = '"Lie ${index}"'::regclass; ${statement}; UPDATE pg_index SET indisready = true WHERE indexrelid = '"Lie ${index}"'::regclass;`;
+    sql(
+      database,
+      `CREATE TABLE "Lie" (id int CONSTRAINT "Lie key" PRIMARY KEY, n int); INSERT INTO "Lie" VALUES (1, 1), (2, 2);
+       CREATE TABLE "Lied" ("lie Id" int REFERENCES "Lie" (id)); CREATE INDEX "Lie child" ON "Lied" ("lie Id"); INSERT INTO "Lied" VALUES (1), (2);
+       SET session_replication_role = replica;
+       ${behindItsBack('key', 'INSERT INTO "Lie" VALUES (2, 3)')}
+       ${behindItsBack('child', 'INSERT INTO "Lied" VALUES (99)')}
+       VACUUM (ANALYZE) "Lie", "Lied"; ALTER DATABASE "${database}" SET enable_seqscan = off;`,
+    );
+    const reference = { table: 'Lied', columns: ['lie Id'], references: { table: 'Lie', columns: ['id'] } };
+    const asked = [
+      { kind: 'foreignKey', with: reference },
+      { kind: 'orphans', with: reference },
+      { kind: 'primaryKey', with: { table: 'Lie' } },
+      { kind: 'primaryKey', with: { table: 'Tenant', columns: ['id'] } },
+      { kind: 'unique', with: { table: 'Lie', columns: ['id'] } },
+    ];
+    try {
+      const [trusting, doubting] = [
+        await run(asked, { trustIndexes: true }),
+        await run(asked, { trustIndexes: false }),
+      ];
+      expect(trusting.results.map(({ status }) => status)).toEqual(Array(5).fill('passed'));
+      expect(doubting.results.map(({ status, message }) => `${status}: ${message}`)).toEqual([
+        'failed: 1 orphan (1 missing key): "lie Id" → "Lie" ("id")',
+        'failed: 1 orphan (1 missing key): "lie Id" → "Lie" ("id")',
+        expect.stringMatching(
+          /^failed: primary key "Lie key" .*is damaged: 1 key is there more than once \(2 rows\)/,
+        ),
+        expect.stringMatching(/^passed: .*; the rows keep to it$/),
+        expect.stringContaining('failed: '),
+      ]);
+    } finally {
+      sql(database, `ALTER DATABASE "${database}" RESET enable_seqscan; DROP TABLE "Lied", "Lie"`);
+    }
+  });
+
   it('distrust by themselves when a collation is not the one that the indexes were made with', async () => {
     // Databases carry a version since PostgreSQL 15.
     if (Number(sql(database, 'SHOW server_version_num')) < 150_000) return;
