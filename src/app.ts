@@ -53,6 +53,8 @@ export interface RunOptions {
   /** Step kinds that only the caller knows, for jobs that it made itself. */
   readonly kinds?: readonly StepKind[];
   readonly trigger: Trigger;
+  /** ISO instant of the firing that the run is for. */
+  readonly scheduledFor?: string;
   readonly signal: AbortSignal;
   readonly env?: NodeJS.ProcessEnv;
   readonly runId?: string;
@@ -150,6 +152,7 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
       listeners,
       signal,
       trigger,
+      ...(options.scheduledFor === undefined ? {} : { scheduledFor: options.scheduledFor }),
       masker,
       stateDirectory: options.stateDirectory,
       settle: (run, status) => settleOwned(run, status, plan, journal),

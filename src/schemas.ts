@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { checkKinds } from './checks/index.ts';
 import { checkReportSchema } from './checks/report-schema.ts';
 import { schemas as listingSchemas } from './cli/listing-schemas.ts';
+import { daemonSettingsSchema } from './daemon/settings.ts';
 import { notifierKinds } from './notify/index.ts';
 import { planSchema } from './plan/editor-schema.ts';
 import { proveReportSchema } from './prove/report-schema.ts';
@@ -26,6 +27,7 @@ const documents: Readonly<Record<string, JsonSchema>> = {
     checks: new Map(checkKinds.map((kind) => [kind.kind, kind])),
     notifiers: new Map(notifierKinds.map((kind) => [kind.kind, kind])),
   }),
+  daemon: daemonSettingsSchema,
   manifest: manifestSchema,
   proof: proofSchema,
   inventory: inventorySchema,

@@ -8,6 +8,7 @@
 import type { App } from '../app.ts';
 import type { ExitCode } from '../errors.ts';
 import type { Output } from './output.ts';
+import type { InterruptHandler } from './signals.ts';
 
 /** What shell completion offers in a place. Names come from the plan that stands before it on the line. */
 export type Completes =
@@ -70,7 +71,7 @@ export interface CommandContext {
   /** Aborted by the first SIGINT, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
   /** Puts `handler` in front of cancelling: the next signal calls it instead. Returns its removal. */
-  onInterrupt(handler: () => void): () => void;
+  onInterrupt(handler: InterruptHandler): () => void;
   /** The composition root, loaded when first asked for. */
   app(): Promise<App>;
 }

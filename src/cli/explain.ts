@@ -1,7 +1,7 @@
 /** `explain`: what the jobs of a plan would do, without doing it. */
 import { EXIT, toBackplanError } from '../errors.ts';
 import { waves } from '../plan/graph.ts';
-import type { Job, Plan, Step } from '../plan/model.ts';
+import type { Job, Plan, Schedule, Step } from '../plan/model.ts';
 import { hasExpression } from '../plan/template.ts';
 import { Masker } from '../secret.ts';
 import type { StepKind } from '../steps/step-kind.ts';
@@ -110,18 +110,8 @@ async function explainJob(
       ...(input.choices === undefined ? {} : { choices: [...input.choices] }),
       ...(input.description === undefined ? {} : { description: input.description }),
     })),
-    ...(schedule === undefined
-      ? {}
-      : {
-          schedule: {
-            cron: schedule.cron,
-            timezone: zone,
-            overlap: schedule.overlap,
-            ...(schedule.jitter === undefined ? {} : { jitter: schedule.jitter }),
-            ...(schedule.catchUp === undefined ? {} : { catchUp: schedule.catchUp }),
-          },
-        }),
-    firings: schedule === undefined ? [] : await nextTimes(schedule.cron, zone, firings),
+    ...(schedule === undefined ? {} : { schedule: { ...copy(schedule), timezone: zone } }),
+    firings: schedule === undefined ? [] : await nextTimes(plan, job, schedule, firings),
     waves: [...waves(job), ...waves({ ...job, steps: job.onFailure })].map((wave) => [...wave]),
     steps: [
       ...Object.values(shown.steps).map((step) => explainStep(step, false)),
@@ -131,11 +121,41 @@ async function explainJob(
   };
 }
 
-async function nextTimes(cron: string, zone: string, count: number): Promise<JobExplanation['firings']> {
-  const { nextFirings } = await import('../plan/cron.ts');
-  const firings = await nextFirings(cron, zone, new Date(), count);
-  return firings.map((at) => ({ utc: formatInstant(at), local: localTime(at, zone) }));
+async function nextTimes(
+  plan: Plan,
+  job: Job,
+  schedule: Schedule,
+  count: number,
+): Promise<JobExplanation['firings']> {
+  const { loadTimetables } = await import('../plan/timetable.ts');
+  const zone = schedule.timezone ?? plan.timezone;
+  const timetable = (await loadTimetables())(schedule, {
+    timezone: plan.timezone,
+    key: `${plan.name}/${job.name}`,
+  });
+  const firings: JobExplanation['firings'] = [];
+  let offset: string | undefined;
+  let at = timetable.next(Date.now());
+  for (; at !== undefined && firings.length < count; at = timetable.next(at)) {
+    const local = localTime(new Date(at), zone);
+    const dueAt = timetable.dueAt(at);
+    firings.push({
+      utc: formatInstant(new Date(at)),
+      local,
+      ...(schedule.jitter === undefined ? {} : { dueAt: formatInstant(new Date(dueAt)) }),
+      ...(offset === undefined || offset === local.slice(-6) ? {} : { clocksChange: true }),
+    });
+    offset = local.slice(-6);
+  }
+  return firings;
 }
+
+/** Plain, changeable data, as listings are typed. */
+function copy<T>(value: T): Mutable<T> {
+  return structuredClone(value) as Mutable<T>;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object | undefined ? Mutable<T[K]> : T[K] };
 
 /** The environment where it is set; a job can be explained on a machine that has none of it. */
 async function resolveForShow(plan: Plan, job: Job): Promise<{ plan: Plan; masker: Masker }> {
@@ -208,14 +228,27 @@ function formatJob(
     `${paint(['bold', 'cyan'], job.name)}${job.description === undefined ? '' : `: ${job.description}`}`,
   ];
   if (job.schedule !== undefined) {
-    const { cron, timezone, jitter, catchUp, overlap } = job.schedule;
+    const { cron, every, after, timezone, jitter, catchUp, overlap, notDuring = [] } = job.schedule;
     const extras = [
       ...(jitter === undefined ? [] : [`jitter up to ${jitter}`]),
       ...(catchUp === undefined ? [] : [`caught up within ${catchUp}`]),
       `overlap: ${overlap}`,
+      ...(notDuring.length === 0 ? [] : [`not during ${notDuring.join(', ')}`]),
     ];
-    sections.push(`  fires at ${cron} in ${timezone} (${extras.join(', ')})`);
-    for (const { utc, local } of job.firings) sections.push(`    ${local}  =  ${utc}`);
+    const when =
+      after !== undefined
+        ? `after ${after} has succeeded`
+        : every !== undefined
+          ? `every ${every}`
+          : `at ${cron} in ${timezone}`;
+    sections.push(`  fires ${when} (${extras.join(', ')})`);
+    for (const { utc, local, dueAt, clocksChange } of job.firings) {
+      const notes = [
+        ...(dueAt === undefined ? [] : [`due ${dueAt}`]),
+        ...(clocksChange === true ? ['clocks change before it'] : []),
+      ];
+      sections.push(`    ${local}  =  ${utc}${notes.length === 0 ? '' : `  (${notes.join('; ')})`}`);
+    }
   }
   if (job.inputs.length > 0) {
     sections.push(

@@ -1,10 +1,12 @@
 /** Signals of the whole process, and what it does when nobody reads its output any more. */
 import { BackplanError, EXIT } from '../errors.ts';
 
+export type InterruptHandler = (signal: NodeJS.Signals) => void;
+
 export interface Interruption {
   readonly signal: AbortSignal;
   /** See CommandContext.onInterrupt. */
-  onInterrupt(handler: () => void): () => void;
+  onInterrupt(handler: InterruptHandler): () => void;
 }
 
 /**
@@ -14,11 +16,11 @@ export interface Interruption {
  */
 export function listenForSignals(say: (text: string) => void): Interruption {
   const controller = new AbortController();
-  const handlers: (() => void)[] = [];
+  const handlers: InterruptHandler[] = [];
   const onSignal = (name: NodeJS.Signals) => {
     const handler = handlers.at(-1);
     if (handler !== undefined) {
-      handler();
+      handler(name);
     } else if (controller.signal.aborted) {
       say(`${name} again: stopping at once; what was left behind is removed at the next start`);
       process.exit(EXIT.interrupted);

@@ -38,6 +38,7 @@ export interface StartOptions {
   readonly job: Job;
   readonly inputs: Readonly<Record<string, unknown>>;
   readonly trigger: Trigger;
+  readonly scheduledFor?: string;
   readonly startedAt: Date;
   readonly stateDirectory: string;
   readonly journal: Journal;
@@ -55,6 +56,7 @@ export function startRun(options: StartOptions): ActiveRun {
     job: job.name,
     status: 'running',
     trigger: options.trigger,
+    ...(options.scheduledFor === undefined ? {} : { scheduledFor: options.scheduledFor }),
     inputs: masker.maskDeep(options.inputs),
     startedAt: startedAt.toISOString(),
     logFile: runLogFile(options.stateDirectory, plan.name, id),

@@ -45,6 +45,8 @@ export interface ExecuteOptions {
   /** Aborting it cancels the run. */
   readonly signal: AbortSignal;
   readonly trigger: Trigger;
+  /** ISO instant of the firing that the run is for. */
+  readonly scheduledFor?: string;
   readonly masker: Masker;
   readonly stateDirectory: string;
   /** Default: a new one. */

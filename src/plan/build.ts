@@ -85,7 +85,8 @@ function buildCheck({ kind, with: params, shared, path }: CheckEntry, source: Pl
 }
 
 function buildJob(name: string, job: JobDocument, source: PlanSource): Job {
-  const { description, schedule, timeout, concurrency, notify, inputs, steps, onFailure } = job;
+  const { description, schedule, timeout, retry, concurrencyGroups, concurrency } = job;
+  const { notify, inputs, steps, onFailure } = job;
   const milliseconds = duration(timeout);
   const build = (group: 'steps' | 'onFailure') => (step: StepDocument, key: string) => {
     const { line, column } = source.keySpan(['jobs', name, group, key]);
@@ -96,6 +97,8 @@ function buildJob(name: string, job: JobDocument, source: PlanSource): Job {
     ...(description === undefined ? {} : { description }),
     ...(schedule === undefined ? {} : { schedule: schedule satisfies Schedule }),
     ...(milliseconds === undefined ? {} : { timeout: milliseconds }),
+    ...(retry === undefined ? {} : { retry: buildRetry(retry) }),
+    ...(concurrencyGroups.length === 0 ? {} : { concurrencyGroups }),
     ...(concurrency === undefined ? {} : { concurrency }),
     notify,
     inputs: mapValues(inputs, buildInput),

@@ -1,13 +1,9 @@
 /**
- * Cron expressions and time zones: whether they are valid, and when they fire. The only door to node-cron.
- *
- * The library reads the expression (fields, names, L, W and #) and matches days. Instants are computed here,
- * because it leaves out runs on the days when clocks change: a job with fixed times runs once, at the first valid
- * instant when its local time is skipped, at the first of the two when it comes twice; a job that repeats
- * (`*` or a step in minute or hour) runs at every real occurrence.
+ * Cron expressions: whether they are valid, and which wall clock times they name. The library node-cron reads them
+ * (fields, names, L, W and #); from wall clock times to instants it is `timetable.ts`, because the library leaves
+ * out runs on the days when clocks change.
  */
 import type { ParsedFields } from 'node-cron';
-import { suggest } from '../suggest.ts';
 
 export interface CronProblem {
   readonly message: string;
@@ -68,118 +64,88 @@ function lint(expression: string): CronProblem[] {
   return [];
 }
 
-/** What is wrong with the name of a time zone; undefined when it exists. Offsets are refused: they know no summer. */
-export function timeZoneProblem(zone: string): { message: string; hint: string } | undefined {
-  // The default needs no look into the time zone data, which takes some milliseconds to load.
-  if (zone === 'UTC') return undefined;
-  if (/^[A-Za-z]/.test(zone) && !/^(local|system)$/i.test(zone)) {
-    try {
-      new Intl.DateTimeFormat('en', { timeZone: zone });
-      return undefined;
-    } catch {
-      // Not a zone: said below.
-    }
-  }
-  const known = Intl.supportedValuesOf('timeZone');
-  const near =
-    suggest(zone, known) ?? known.find((each) => each.toLowerCase().endsWith(`/${zone.toLowerCase()}`));
-  return {
-    message: `unknown time zone "${zone}"${near === undefined ? '' : `, did you mean "${near}"?`}`,
-    hint: 'Write an IANA name such as Europe/Berlin, America/New_York or UTC.',
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/**
+ * A valid expression. Wall clock times are numbers as if they were UTC: `Date.UTC(2027, 2, 28, 2, 30)` is half past
+ * two on the 28th of March, wherever that is, and whether or not clocks show it there.
+ */
+export interface Cron {
+  /** Fires many times a day: a wildcard or a step in second, minute or hour. */
+  readonly repeats: boolean;
+  /** The first wall clock time at or after `from` and before `to`. */
+  nextWall(from: number, to: number): number | undefined;
+}
+
+/** Loads node-cron; expressions are then read without waiting. The function throws for one that is not valid. */
+export async function loadCron(): Promise<(expression: string) => Cron> {
+  const { createTask, parse } = await import('node-cron');
+  return (expression) => {
+    const fields = parse(expression);
+    const timeFrom = timesOfDay(fields);
+    const isDay = dayMatcher(fields, () => {
+      // In UTC, so that no zone gets in between. The library is asked at a time of day that fits.
+      const task = createTask(expression, () => {}, { timezone: 'Etc/UTC' });
+      void task.destroy();
+      const time = timeFrom(0) ?? 0;
+      return (day) => task.match(new Date(day + time));
+    });
+    return {
+      repeats: isInterval(expression),
+      nextWall: (from, to) => {
+        let day = Math.floor(from / DAY) * DAY;
+        for (let time = from - day; day + time < to; day += DAY, time = 0) {
+          const hit = isDay(day) ? timeFrom(time) : undefined;
+          if (hit !== undefined) return day + hit < to ? day + hit : undefined;
+        }
+        return undefined;
+      },
+    };
   };
 }
 
-/** Days looked at before giving up: 29 February on a given weekday comes every 28 years at worst, 40 around 2100. */
-const HORIZON_DAYS = 366 * 41;
-
-/**
- * The next instants at which a valid expression fires, after `from`.
- * @param from exclusive
- * @param count how many; fewer come back when the expression never fires that often
- */
-export async function nextFirings(
-  expression: string,
-  timezone: string,
-  from: Date,
-  count: number,
-): Promise<Date[]> {
-  const [{ createTask, parse }, { Temporal }] = await Promise.all([
-    import('node-cron'),
-    import('temporal-polyfill'),
-  ]);
-  const fields = parse(expression);
-  const repeats = isInterval(expression);
-  const hours = sorted(fields.hour);
-  const minutes = sorted(fields.minute);
-  const seconds = sorted(fields.second);
-  // Matching a wall clock time as if it were UTC leaves the zone out of it.
-  const matcher = createTask(expression, () => {}, { timezone: 'Etc/UTC' });
-  const found: Date[] = [];
-  try {
-    // A skipped time may fire on the day after the one it belongs to; starting one day early finds it.
-    let day = Temporal.Instant.fromEpochMilliseconds(from.getTime())
-      .toZonedDateTimeISO(timezone)
-      .toPlainDate()
-      .subtract({ days: 1 });
-    for (
-      let looked = 0;
-      looked < HORIZON_DAYS && found.length < count;
-      looked++, day = day.add({ days: 1 })
-    ) {
-      if (!mayMatch(fields, day)) continue;
-      const wall = Date.UTC(day.year, day.month - 1, day.day, hours[0], minutes[0], seconds[0]);
-      if (!matcher.match(new Date(wall))) continue;
-      for (const hour of hours) {
-        // Whatever this hour brings, at the latest it fires when the hour is over.
-        const over = day.toPlainDateTime({ hour, minute: 59, second: 59 });
-        if (over.toZonedDateTime(timezone, { disambiguation: 'later' }).epochMilliseconds <= from.getTime())
-          continue;
-        const instants = minutes.flatMap((minute) =>
-          seconds.flatMap((second) =>
-            instantsOf(day.toPlainDateTime({ hour, minute, second }), timezone, repeats),
-          ),
-        );
-        for (const instant of sorted(instants)) {
-          const last = found.at(-1)?.getTime() ?? from.getTime();
-          if (instant > last && found.length < count) found.push(new Date(instant));
-        }
-        if (found.length >= count) break;
+/** The first time of a day at or after another, in milliseconds since its midnight. */
+function timesOfDay(fields: ParsedFields): (from: number) => number | undefined {
+  const [hours, minutes, seconds] = [sorted(fields.hour), sorted(fields.minute), sorted(fields.second)];
+  const [firstMinute = 0, firstSecond = 0] = [minutes[0], seconds[0]];
+  return (from) => {
+    const [hour, minute] = [Math.floor(from / HOUR), Math.floor((from % HOUR) / MINUTE)];
+    const second = Math.ceil((from % MINUTE) / SECOND);
+    for (const h of hours) {
+      if (h < hour) continue;
+      if (h > hour) return h * HOUR + firstMinute * MINUTE + firstSecond * SECOND;
+      for (const m of minutes) {
+        if (m < minute) continue;
+        const s = m > minute ? firstSecond : seconds.find((each) => each >= second);
+        if (s !== undefined) return h * HOUR + m * MINUTE + s * SECOND;
       }
     }
-  } finally {
-    await matcher.destroy();
-  }
-  return found;
+    return undefined;
+  };
 }
 
-type PlainDateTime = import('temporal-polyfill').Temporal.PlainDateTime;
-
-function instantsOf(local: PlainDateTime, timezone: string, repeats: boolean): number[] {
-  const earlier = local.toZonedDateTime(timezone, { disambiguation: 'earlier' });
-  const later = local.toZonedDateTime(timezone, { disambiguation: 'later' });
-  if (earlier.epochMilliseconds === later.epochMilliseconds) return [earlier.epochMilliseconds];
-  const skipped = !earlier.toPlainDateTime().equals(local);
-  if (!skipped)
-    return repeats ? [earlier.epochMilliseconds, later.epochMilliseconds] : [earlier.epochMilliseconds];
-  // Of a gap `earlier` lies before it and `later` behind it; the change of the clocks between them is its end.
-  if (repeats) return [];
-  return [earlier.getTimeZoneTransition('next')?.epochMilliseconds ?? later.epochMilliseconds];
+/** @param library the library's own eye for days, for last days (L), weekdays (W) and n-th ones (#) */
+function dayMatcher(fields: ParsedFields, library: () => (day: number) => boolean): (day: number) => boolean {
+  const isPlain = [...fields.dayOfMonth, ...fields.dayOfWeek].every((each) => typeof each === 'number');
+  const months = new Set(fields.month);
+  const days = new Set(fields.dayOfMonth);
+  const weekdays = new Set(fields.dayOfWeek);
+  const special = isPlain ? undefined : library();
+  return (day) => {
+    const date = new Date(day);
+    if (!months.has(date.getUTCMonth() + 1)) return false;
+    return special?.(day) ?? (days.has(date.getUTCDate()) && weekdays.has(date.getUTCDay()));
+  };
 }
 
-/** Fires many times a day: a wildcard or a step in minute or hour. */
+/** Fires many times a day: a wildcard or a step in second, minute or hour. */
 function isInterval(expression: string): boolean {
   const fields = expression.trim().split(/\s+/);
   if (fields.length === 1) return /^@hourly$/i.test(expression.trim());
-  const [minute = '', hour = ''] = fields.slice(-5);
-  return /[*?/]/.test(minute) || /[*?/]/.test(hour);
-}
-
-/** A quick look at month and day before the library is asked. */
-function mayMatch(fields: ParsedFields, day: { month: number; day: number }): boolean {
-  return (
-    fields.month.includes(day.month) &&
-    (fields.dayOfMonth.includes(day.day) || fields.dayOfMonth.some((each) => typeof each === 'string'))
-  );
+  return fields.slice(0, -3).some((field) => /[*?/]/.test(field));
 }
 
 function sorted(values: readonly number[]): number[] {

@@ -70,6 +70,11 @@ export class Collector {
     return this.#found.some(({ severity }) => severity === 'error');
   }
 
+  hasErrorAt(path: Path): boolean {
+    const wanted = formatPath(path);
+    return this.#found.some(({ severity, path: where }) => severity === 'error' && where === wanted);
+  }
+
   /** In the order of the file. What aliases repeat is told once. */
   list(): Diagnostic[] {
     const seen = new Set<string>();

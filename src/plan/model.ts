@@ -108,13 +108,23 @@ export interface NotifierDefinition {
   readonly retry: Retry;
 }
 
+/** Exactly one of `cron`, `every` and `after`. */
 export interface Schedule {
-  readonly cron: string;
+  readonly cron?: string;
+  /** A duration. */
+  readonly every?: string;
+  /** Another job of the plan. */
+  readonly after?: string;
   readonly timezone?: string;
   readonly jitter?: string;
   readonly catchUp?: string;
-  readonly overlap: 'skip' | 'queue' | 'cancelPrevious';
+  readonly overlap: Overlap;
+  readonly dst?: { readonly gap?: 'runAfter' | 'skip'; readonly fold?: 'first' | 'last' | 'both' };
+  /** Windows as `blackout.ts` reads them. */
+  readonly notDuring?: readonly string[];
 }
+
+export type Overlap = 'skip' | 'queue' | 'cancelPrevious';
 
 export type InputType = 'string' | 'number' | 'boolean' | 'backup' | 'timestamp' | 'duration' | 'database';
 
@@ -133,6 +143,10 @@ export interface Job {
   readonly schedule?: Schedule;
   /** Milliseconds. */
   readonly timeout?: number;
+  /** Tries of the whole job; the daemon's business. */
+  readonly retry?: Retry;
+  /** Groups of jobs, across plans, of which the daemon runs only so many at once. */
+  readonly concurrencyGroups?: readonly string[];
   /** How many steps may run at once. */
   readonly concurrency?: number;
   readonly notify: readonly string[];

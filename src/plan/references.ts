@@ -4,7 +4,7 @@ import { own, walk } from '../schema-walk.ts';
 import { didYouMean, listNames } from '../suggest.ts';
 import type { Collector } from './diagnostic.ts';
 import { ancestorsOf, cycles, type Needs } from './graph.ts';
-import type { PlanDocument } from './schema.ts';
+import { type PlanDocument, scheduleSchema } from './schema.ts';
 import type { Path } from './source.ts';
 import type { Structure } from './structure.ts';
 import { isTemplate } from './template.ts';
@@ -138,7 +138,8 @@ export function checkReferences(structure: Structure, vocabulary: Vocabulary, co
   for (const { kind, path, with: params } of checks)
     check(vocabulary.checks.get(kind)?.params, params, path, []);
   checkSuites(document, names, collector);
-  for (const [job, { notify }] of Object.entries(document.jobs)) {
+  for (const [job, { notify, schedule }] of Object.entries(document.jobs)) {
+    check(scheduleSchema, schedule, ['jobs', job, 'schedule'], []);
     for (const [index, name] of notify.entries()) {
       const problem = referenceProblem('notifier', name, names, []);
       if (problem !== undefined) {

@@ -1,34 +1,14 @@
-/** Rules that a schema cannot say: schedules, time zones, inputs, durations, secrets written in clear. */
+/** Rules that a schema cannot say: inputs, durations, secrets written in clear. */
 import { walk } from '../schema-walk.ts';
 import { listNames } from '../suggest.ts';
 import { parseDuration, parseTimestamp } from '../units.ts';
-import { cronProblems, timeZoneProblem } from './cron.ts';
 import type { Collector } from './diagnostic.ts';
 import { type InputDocument, type PlanDocument, planDocumentSchema } from './schema.ts';
 import type { Path } from './source.ts';
 import type { Structure } from './structure.ts';
 import { isTemplate, parseTemplate } from './template.ts';
 import type { Vocabulary } from './vocabulary.ts';
-
-/** Time zones and cron expressions that exist. */
-export async function checkSchedules(document: PlanDocument, collector: Collector): Promise<void> {
-  checkZone(document.timezone, ['timezone'], collector);
-  for (const [name, { schedule }] of Object.entries(document.jobs)) {
-    if (schedule === undefined) continue;
-    const path = ['jobs', name, 'schedule'];
-    if (schedule.timezone !== undefined) checkZone(schedule.timezone, [...path, 'timezone'], collector);
-    if (typeof schedule.cron !== 'string' || isTemplate(schedule.cron)) continue;
-    for (const { message, hint, severity } of await cronProblems(schedule.cron)) {
-      collector.report([...path, 'cron'], message, { hint, severity });
-    }
-  }
-}
-
-function checkZone(zone: string, path: Path, collector: Collector): void {
-  if (isTemplate(zone)) return;
-  const problem = timeZoneProblem(zone);
-  if (problem !== undefined) collector.report(path, problem.message, { hint: problem.hint });
-}
+import { timeZoneProblem } from './zone.ts';
 
 /** Times that must be more than none. */
 export function checkDurations(structure: Structure, collector: Collector): void {

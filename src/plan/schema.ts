@@ -3,6 +3,7 @@
  * compiles them, and `editor-schema.ts` composes them with all step and check kinds for editors.
  */
 import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
+import { BLACKOUT_PATTERN } from './blackout.ts';
 
 /** Names that stand in file names, options and log lines: none begins with a dot or a dash. */
 export const NAME_PATTERN = '^[A-Za-z0-9_][A-Za-z0-9_.-]*$';
@@ -279,33 +280,79 @@ export const scheduleSchema = {
   type: 'object',
   description: 'When the daemon runs the job.',
   examples: [{ cron: '0 2 * * *', timezone: 'Europe/Berlin', catchUp: '12h' }],
-  required: ['cron'],
   additionalProperties: false,
   'x-expected': 'a map such as { cron: "0 2 * * *" }',
   properties: {
     cron: {
       type: 'string',
       description:
-        'Minute, hour, day of month, month, day of week. A fixed time that clocks skip runs right after the gap, one that comes twice runs once.',
-      examples: ['0 2 * * *', '*/15 * * * *', '30 3 * * SUN'],
+        'Minute, hour, day of month, month, day of week; six fields begin with the second. A fixed time that clocks skip runs right after the gap, one that comes twice runs once; with * or a step it runs at every real occurrence.',
+      examples: ['0 2 * * *', '*/15 * * * *', '30 3 * * SUN', '@daily'],
+    },
+    every: {
+      ...durationSchema,
+      description:
+        'Instead of cron: at this distance, whatever clocks do. Counted from midnight UTC, so 6h is 0, 6, 12 and 18 o’clock UTC.',
+      examples: ['6h', '15m'],
+    },
+    after: {
+      type: 'string',
+      description:
+        'Instead of cron: when a run of this job of the plan, started by the daemon, has succeeded.',
+      examples: ['nightly'],
+      'x-ref': 'job',
     },
     timezone: { ...timezone, description: "IANA time zone of the schedule. Default: the plan's." },
+    dst: {
+      type: 'object',
+      description: 'What happens on days when clocks change, where the usual rule does not fit.',
+      examples: [{ gap: 'skip', fold: 'both' }],
+      additionalProperties: false,
+      properties: {
+        gap: {
+          enum: ['runAfter', 'skip'],
+          description:
+            'A time that clocks skip: runAfter fires once, right after the gap. Default: runAfter for fixed times, skip where a field is * or a step.',
+          examples: ['skip'],
+        },
+        fold: {
+          enum: ['first', 'last', 'both'],
+          description:
+            'A time that comes twice. Default: first for fixed times, both where a field is * or a step.',
+          examples: ['both'],
+        },
+      },
+    },
     jitter: {
       ...durationSchema,
       description:
-        'Each run starts up to this much later, at random, so that many plans do not start at once.',
+        'Each run starts up to this much later, so that many plans do not start at once. By chance, but always the same for one firing.',
       examples: ['5m'],
     },
     catchUp: {
       ...durationSchema,
-      description: 'A run missed while the daemon was down is made up for when it is no older than this.',
+      description:
+        'Of the runs missed while the daemon was down or the machine asleep, the newest is made up for, once, when it is no older than this. Default: none is.',
       examples: ['12h'],
     },
     overlap: {
       enum: ['skip', 'queue', 'cancelPrevious'],
-      description: 'What happens when the job is due while its previous run still goes on.',
+      description:
+        'What happens when the job is due while it still runs: skip leaves the new run out, queue starts it afterwards (one waits; a newer one takes its place), cancelPrevious cancels the old one.',
       examples: ['skip'],
       default: 'skip',
+    },
+    notDuring: {
+      type: 'array',
+      description:
+        'Windows in the time zone of the schedule in which no run of it starts. A firing inside is left out; a run that waits starts when the window is over.',
+      examples: [['MON-FRI 08:00-18:00'], ['22:00-02:00', 'SAT,SUN 12:00-24:00']],
+      minItems: 1,
+      items: {
+        type: 'string',
+        pattern: BLACKOUT_PATTERN,
+        'x-expected': 'a window such as 08:00-18:00 or MON-FRI 08:00-18:00',
+      },
     },
   },
 } as const satisfies JsonSchema;
@@ -423,6 +470,21 @@ export const jobSchema = {
       ...durationSchema,
       description: 'The whole run may take this long.',
       examples: ['2h'],
+    },
+    retry: {
+      ...retrySchema,
+      description:
+        'The daemon runs the whole job again when it failed for a reason that may pass, before it counts as failed.',
+      examples: [{ attempts: 3, backoff: '5m', maxDelay: '1h' }],
+    },
+    concurrencyGroups: {
+      type: 'array',
+      description:
+        'Of all jobs of a group, in whatever plan, the daemon runs one at a time (or as many as its `concurrencyGroups` setting says); others wait.',
+      examples: [['db-server-1']],
+      default: [],
+      uniqueItems: true,
+      items: name,
     },
     concurrency: {
       type: 'integer',

@@ -50,4 +50,49 @@ export const JOURNAL_MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX owned_open ON owned (run) WHERE released_at IS NULL;
   `,
+  `
+  -- the instant of the firing that a run of the daemon is for
+  ALTER TABLE runs ADD COLUMN scheduled_for TEXT;
+
+  -- scheduled jobs as the daemon last saw them; a change of the definition starts anew and owes nothing of the past
+  CREATE TABLE schedules (
+    plan          TEXT NOT NULL,
+    job           TEXT NOT NULL,
+    definition    TEXT NOT NULL,
+    -- firings up to this instant are dealt with: run, left out, or recorded as missed
+    handled_until TEXT NOT NULL,
+    PRIMARY KEY (plan, job)
+  ) STRICT, WITHOUT ROWID;
+
+  -- one line for a firing that was claimed, so that none is run twice whatever clocks and restarts do
+  CREATE TABLE slots (
+    plan       TEXT NOT NULL,
+    job        TEXT NOT NULL,
+    instant    TEXT NOT NULL,
+    run        TEXT NOT NULL,
+    trigger    TEXT NOT NULL,
+    -- claimed, overlapped (not run), cut (the daemon ended before its run did), missed (cut and not made up for)
+    state      TEXT NOT NULL,
+    -- how often it was claimed: a firing that was cut is made up for once
+    claims     INTEGER NOT NULL,
+    claimed_at TEXT NOT NULL,
+    -- the run that an overlapped one met
+    other      TEXT,
+    PRIMARY KEY (plan, job, instant)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX slots_by_claim ON slots (claimed_at);
+
+  -- firings that came to nothing: a stretch of them is one line
+  CREATE TABLE missed (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    plan       TEXT NOT NULL,
+    job        TEXT NOT NULL,
+    oldest     TEXT NOT NULL,
+    newest     TEXT NOT NULL,
+    count      INTEGER NOT NULL,
+    reason     TEXT NOT NULL,
+    noticed_at TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX missed_by_plan ON missed (plan, noticed_at);
+  `,
 ];

@@ -91,7 +91,17 @@ export const runSchema = {
       enum: ['verified', 'verifiedWithWarnings', 'rejected', 'inconclusive'],
       description: 'What the checks of the run said; absent when nothing was checked.',
     },
-    trigger: { type: 'string', enum: ['manual', 'schedule', 'catchUp', 'retry', 'api'] },
+    trigger: {
+      type: 'string',
+      enum: ['manual', 'schedule', 'catchUp', 'retry', 'api'],
+      description:
+        'catchUp: a firing that was missed; retry: the job failed before; api: asked of the daemon.',
+    },
+    scheduledFor: {
+      ...instant,
+      description:
+        'The firing of the schedule that it is for; it may start later, by jitter or because it waited.',
+    },
     inputs: {
       type: 'object',
       description: 'Values of the inputs, defaults included.',

@@ -44,6 +44,8 @@ export interface RunRecord {
   /** What the checks of the run said, when it had any. */
   readonly verdict?: Verdict;
   readonly trigger: Trigger;
+  /** The firing of the schedule that it is for; it may start later, by jitter or because it waited. */
+  readonly scheduledFor?: string;
   readonly inputs: Readonly<Record<string, unknown>>;
   readonly startedAt: string;
   readonly endedAt?: string;

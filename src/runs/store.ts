@@ -8,6 +8,7 @@ import { JOURNAL_APPLICATION_ID, JOURNAL_MIGRATIONS } from './migrations.ts';
 import { ownIdentity, type ProcessIdentity } from './process-identity.ts';
 import type { RunRecord, RunStatus, StepRecord } from './record.ts';
 import { journalFile } from './run-id.ts';
+import { type Slots, slotsOf } from './slots.ts';
 import { type Database, openDatabase, type SqlRow } from './sqlite.ts';
 
 export interface RunFilter {
@@ -59,6 +60,8 @@ export interface Journal {
   ownedBy(run: string): OwnedEntry[];
   /** What runs that have ended still own, newest first: a clean-up that failed or never came. */
   orphans(): OwnedEntry[];
+  /** What the daemon remembers of schedules and their firings. */
+  readonly slots: Slots;
   /** What an integrity check finds; empty when all is well. */
   problems(): string[];
   close(): void;
@@ -89,12 +92,16 @@ function journalOf(db: Database): Journal {
     file: db.file,
     ...runsOf(db),
     ...ownershipOf(db),
+    slots: slotsOf(db),
     problems: () => db.problems(),
     close: () => db.close(),
   };
 }
 
-type RunMethods = Omit<Journal, 'file' | 'own' | 'release' | 'ownedBy' | 'orphans' | 'problems' | 'close'>;
+type RunMethods = Omit<
+  Journal,
+  'file' | 'own' | 'release' | 'ownedBy' | 'orphans' | 'slots' | 'problems' | 'close'
+>;
 
 function runsOf(db: Database): RunMethods {
   const saveSteps = (run: RunRecord) => {
@@ -300,6 +307,7 @@ function toColumns(run: Partial<RunRecord>): Record<string, string | number | nu
     exit_code: run.exitCode,
     verdict: run.verdict,
     trigger: run.trigger,
+    scheduled_for: run.scheduledFor,
     inputs: json(run.inputs),
     started_at: run.startedAt,
     ended_at: run.endedAt,
@@ -324,6 +332,7 @@ function toRun(row: SqlRow, steps: readonly StepRecord[]): RunRecord {
   const optional = {
     exitCode: row.exit_code,
     verdict: row.verdict,
+    scheduledFor: row.scheduled_for,
     endedAt: row.ended_at,
     durationMs: row.duration_ms,
     error: row.error === null ? null : JSON.parse(String(row.error)),

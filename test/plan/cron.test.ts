@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cronProblems, nextFirings, timeZoneProblem } from '../../src/plan/cron.ts';
+import { cronProblems } from '../../src/plan/cron.ts';
+import { loadTimetables } from '../../src/plan/timetable.ts';
+import { timeZoneProblem } from '../../src/plan/zone.ts';
+
+async function nextFirings(cron: string, timezone: string, from: Date, count: number): Promise<Date[]> {
+  const timetable = (await loadTimetables())({ cron, overlap: 'skip' }, { timezone, key: 'p/j' });
+  const found: Date[] = [];
+  let at = timetable.next(from.getTime());
+  for (; at !== undefined && found.length < count; at = timetable.next(at)) found.push(new Date(at));
+  return found;
+}
 
 async function firings(cron: string, zone: string, from: string, count: number): Promise<string[]> {
   const found = await nextFirings(cron, zone, new Date(from), count);

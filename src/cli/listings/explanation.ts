@@ -54,9 +54,20 @@ export const explanationSchema = {
           },
           schedule: {
             type: 'object',
-            required: ['cron', 'timezone', 'overlap'],
+            description: 'Exactly one of cron, every and after.',
+            required: ['timezone', 'overlap'],
             additionalProperties: false,
-            properties: { cron: text, timezone: text, jitter: text, catchUp: text, overlap: text },
+            properties: {
+              cron: text,
+              every: text,
+              after: text,
+              timezone: text,
+              dst: { type: 'object', additionalProperties: false, properties: { gap: text, fold: text } },
+              jitter: text,
+              catchUp: text,
+              overlap: text,
+              notDuring: texts,
+            },
           },
           firings: {
             type: 'array',
@@ -68,6 +79,14 @@ export const explanationSchema = {
               properties: {
                 utc: instant,
                 local: { ...text, description: 'In the time zone of the schedule, with its offset.' },
+                dueAt: {
+                  ...instant,
+                  description: 'With its share of the jitter, where the schedule has jitter.',
+                },
+                clocksChange: {
+                  type: 'boolean',
+                  description: 'Clocks change between the firing before and this one.',
+                },
               },
             },
           },
