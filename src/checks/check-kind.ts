@@ -14,9 +14,10 @@ export type Severity = 'error' | 'warn';
 export interface Finding {
   /**
    * `vacuous`: there was nothing to look at, so nothing was shown. `warned`: nothing is wrong, but something is unwise;
-   * a warning whatever the severity of the check.
+   * a warning whatever the severity of the check. `skipped`: the check does not apply to this database, which is no
+   * word on it and stops nothing.
    */
-  readonly outcome: 'passed' | 'warned' | 'failed' | 'vacuous';
+  readonly outcome: 'passed' | 'warned' | 'failed' | 'vacuous' | 'skipped';
   /** One line: what was found, e.g. `3 orphans: "userId" → "User"."id"`. */
   readonly message: string;
   /** What to do about it, e.g. the DDL that would mend it. */
@@ -70,6 +71,8 @@ export interface CheckOptions {
   readonly where?: string;
   /** False: no index may answer for itself. Index scans are off, and what an index promises must be read from the table. */
   readonly trustIndexes: boolean;
+  /** The server is a throw-away one of backplan's own: nothing of it but the data came from a backup. */
+  readonly sandbox?: boolean;
   /** Where relative paths of the plan start: its folder. Default: the current one. */
   readonly baseDirectory?: string;
   readonly backup?: BackupFacts;

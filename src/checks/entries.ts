@@ -43,6 +43,7 @@ export interface EntryOptions {
   /** Names of checks whose failure is only a warning. */
   readonly tolerate: ReadonlySet<string>;
   readonly baseDirectory?: string;
+  readonly sandbox?: boolean;
   readonly backup?: BackupFacts;
 }
 
@@ -108,6 +109,7 @@ function expand(definition: CheckDefinition, options: EntryOptions): Entry[] {
       sample: DEFAULT_SAMPLE,
       rows: shared.rows === true,
       ...(typeof shared.where === 'string' ? { where: shared.where } : {}),
+      ...(options.sandbox === undefined ? {} : { sandbox: options.sandbox }),
       ...(options.baseDirectory === undefined ? {} : { baseDirectory: options.baseDirectory }),
       ...(options.backup === undefined ? {} : { backup: options.backup }),
     },

@@ -14,7 +14,8 @@ export function toResult(entry: Entry, finding: Finding | undefined, durationMs:
     return {
       name: entry.name,
       kind: entry.kind,
-      severity: entry.severity,
+      // Nobody waits for what does not apply.
+      severity: status === 'skipped' ? 'warn' : entry.severity,
       status,
       durationMs,
       ...rest,
@@ -30,7 +31,7 @@ export function toResult(entry: Entry, finding: Finding | undefined, durationMs:
 /** Part of a table can show that it is bad, never that it is good. */
 function inPart({ options: { part }, severity }: Entry, said: ReturnType<typeof statusOf>): typeof said {
   const red = said.status === 'failed' || (said.status === 'warned' && severity === 'warn');
-  if (part === undefined || red) return said;
+  if (part === undefined || red || said.status === 'skipped') return said;
   const notes = [
     said.note,
     `only ${part}% of its pages were read, which can show faults and never their absence`,

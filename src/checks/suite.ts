@@ -37,6 +37,8 @@ export interface SuiteOptions {
   readonly skip?: readonly string[];
   /** Where relative paths of checks start. Default: the current folder. */
   readonly baseDirectory?: string;
+  /** The server is a throw-away one of backplan's own. */
+  readonly sandbox?: boolean;
   /** The backup that the database was restored from. */
   readonly backup?: BackupFacts;
   /** Whether indexes are trusted by checks whose suite does not say. Default: unless a collation has changed. */
@@ -69,6 +71,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
     kinds: options.kinds,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     tolerate: new Set(options.tolerate),
+    ...(options.sandbox === undefined ? {} : { sandbox: options.sandbox }),
     ...(options.baseDirectory === undefined ? {} : { baseDirectory: options.baseDirectory }),
     ...(options.backup === undefined ? {} : { backup: options.backup }),
   });

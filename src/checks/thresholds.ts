@@ -41,7 +41,7 @@ export function statusOf(
   thresholds: Thresholds,
 ): { status: CheckStatus; note?: string } {
   const failed = severity === 'warn' ? 'warned' : 'failed';
-  if (finding.outcome === 'vacuous' || finding.outcome === 'warned') return { status: finding.outcome };
+  if (finding.outcome !== 'passed' && finding.outcome !== 'failed') return { status: finding.outcome };
   const { warnAbove, failAbove } = thresholds;
   const count = finding.count ?? 0;
   if ((warnAbove === undefined && failAbove === undefined) || (finding.outcome === 'failed' && count === 0)) {

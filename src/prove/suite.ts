@@ -45,6 +45,7 @@ export interface ProveOptions {
   readonly only: readonly string[];
   readonly skip: readonly string[];
   readonly baseDirectory?: string;
+  readonly sandbox?: boolean;
   readonly backup?: BackupFacts;
   readonly onProof: (proof: CheckProof, done: number, total: number) => void;
 }
@@ -57,6 +58,7 @@ export async function proveSuite(options: ProveOptions): Promise<CheckProof[]> {
       kinds: options.kinds,
       timeoutMs: options.timeoutMs,
       tolerate: new Set(),
+      ...(options.sandbox === undefined ? {} : { sandbox: options.sandbox }),
       ...(options.baseDirectory === undefined ? {} : { baseDirectory: options.baseDirectory }),
       ...(options.backup === undefined ? {} : { backup: options.backup }),
     }),

@@ -178,6 +178,7 @@ async function runSuites(
     only: only ?? [],
     skip: skip ?? [],
     baseDirectory: context.baseDirectory,
+    sandbox: target.kind === 'sandbox',
     ...(backup === undefined ? {} : { backup }),
     onDistrust: (reason) =>
       context.log.warn(`indexes are not trusted, so tables are read without them: ${reason}`),

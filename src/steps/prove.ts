@@ -78,6 +78,7 @@ export const prove = defineStep({
       only: params.only ?? [],
       skip: params.skip ?? [],
       baseDirectory: context.baseDirectory,
+      sandbox: true,
       ...(backup === undefined ? {} : { backup }),
     };
     const before = await runSuite(shared);

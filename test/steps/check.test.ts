@@ -33,6 +33,7 @@ const suites = suitesOf({
     { kind: 'rowCount', with: { table: 'User', max: 10 }, shared: { name: 'few users' } },
   ],
   blind: [{ kind: 'sql', with: { query: 'select * from nowhere' } }],
+  pages: [{ kind: 'amcheck', with: {} }],
   warns: [
     { kind: 'tables', with: ['User'] },
     { kind: 'rowCount', with: { table: 'User', max: 10 }, shared: { severity: 'warn' } },
@@ -150,6 +151,11 @@ describe('suites', () => {
 
   it('is inconclusive when it could not look, and notes nothing', async () => {
     const { run, find } = await world();
+    // What this server lacks says nothing of the data.
+    expect(await error(run({ suite: ['good', 'pages'] }))).toMatchObject({
+      code: 'CHECKS_ENVIRONMENT',
+      exitCode: 6,
+    });
     const failed = await error(run({ suite: ['good', 'blind'] }));
     expect(failed).toMatchObject({ code: 'CHECKS_INCONCLUSIVE', exitCode: 5 });
     expect(failed.message).toContain('relation "nowhere" does not exist');
