@@ -4,21 +4,27 @@
  * large the table is.
  */
 import type { Readable } from 'node:stream';
+import { identifier } from './client.ts';
 import { hashBytes, readCopyLanes } from './copy-lanes.ts';
 
 /** Reads the rows of one side; `table` may narrow what comes to that table. */
 export type ReadRows = <T>(consume: (text: Readable) => Promise<T>, table?: string) => Promise<T>;
 
 export interface DifferingRows {
-  /** Rows found; there may be more where many buckets differ. */
+  /** Rows found. */
   readonly count: number;
+  /** There are more: so many differ in a large table that not all were looked for. */
+  readonly more: boolean;
+  /** Between which keys they lie: `"id" 17 to 912`. Absent without a primary key, or without a row. */
+  readonly range?: string;
   /** Keys with `row`: missing, more or changed. Without a primary key no values are shown. */
   readonly samples: readonly Readonly<Record<string, string | null>>[];
 }
 
 const BUCKETS = 65_536;
-/** Buckets whose rows are looked at. */
+/** Buckets whose rows are looked at, at the least, and rows that are kept at once where buckets hold few. */
 const SEARCHED = 64;
+const KEPT = 50_000;
 const SAMPLES = 10;
 const TAB = 9;
 
@@ -32,9 +38,14 @@ export async function findDifferingRows(
   const before = await bucketSums(archive, table, key);
   const after = await bucketSums(database, table, key);
   const wanted = new Set<number>();
-  for (let bucket = 0; bucket < BUCKETS && wanted.size < SEARCHED; bucket++) {
+  const perBucket = Math.max(before.rows, after.rows) / BUCKETS;
+  const most = Math.max(SEARCHED, Math.floor(KEPT / perBucket));
+  let more = false;
+  for (let bucket = 0; bucket < BUCKETS && !more; bucket++) {
     const [low, high] = [bucket * 2, bucket * 2 + 1];
-    if (before[low] !== after[low] || before[high] !== after[high]) wanted.add(bucket);
+    if (before.sums[low] === after.sums[low] && before.sums[high] === after.sums[high]) continue;
+    if (wanted.size < most) wanted.add(bucket);
+    else more = true;
   }
   const was = await rowsOf(archive, table, key, wanted);
   const is = await rowsOf(database, table, key, wanted);
@@ -47,8 +58,11 @@ export async function findDifferingRows(
   for (const [each, { rows }] of is) {
     if ((was.get(each)?.rows ?? 0) < rows) found.push({ key: each, row: 'more' });
   }
+  const ends = key.length === 0 ? undefined : endsOf(found.map((each) => toRow(key, each.key)));
   return {
     count: found.length,
+    more,
+    ...(ends === undefined ? {} : { range: showRange(key, ends) }),
     samples:
       key.length === 0
         ? []
@@ -56,17 +70,64 @@ export async function findDifferingRows(
   };
 }
 
+type Key = Readonly<Record<string, string | null>>;
+
+/** The first and the last, whole numbers by their value, all else by its characters. */
+function endsOf(keys: readonly Key[]): readonly [Key, Key] | undefined {
+  const compare = (a: string | null | undefined, b: string | null | undefined) => {
+    const [left, right] = [a ?? '', b ?? ''];
+    const whole = /^-?\d+$/;
+    if (whole.test(left) && whole.test(right)) {
+      const by = BigInt(left) - BigInt(right);
+      return by < 0n ? -1 : by > 0n ? 1 : 0;
+    }
+    return left < right ? -1 : left > right ? 1 : 0;
+  };
+  const order = (a: Key, b: Key) => {
+    for (const name of Object.keys(a)) {
+      const by = compare(a[name], b[name]);
+      if (by !== 0) return by;
+    }
+    return 0;
+  };
+  let ends: readonly [Key, Key] | undefined;
+  for (const key of keys) {
+    if (ends === undefined) ends = [key, key];
+    else if (order(key, ends[0]) < 0) ends = [key, ends[1]];
+    else if (order(key, ends[1]) > 0) ends = [ends[0], key];
+  }
+  return ends;
+}
+
+function showRange(key: readonly string[], [first, last]: readonly [Key, Key]): string {
+  const text = (row: Key) => {
+    const values = key
+      .map((name) => row[name] ?? '')
+      .map((value) => (/^-?\d+$/.test(value) ? value : JSON.stringify(value)));
+    return key.length === 1 ? values.join() : `(${values.join(', ')})`;
+  };
+  const names = key.map(identifier).join(', ');
+  const [from, to] = [text(first), text(last)];
+  return `${key.length === 1 ? names : `(${names})`} ${from === to ? from : `${from} to ${to}`}`;
+}
+
 /** Per bucket two sums modulo 2³², which do not depend on the order of rows. */
-async function bucketSums(read: ReadRows, table: string, key: readonly string[]): Promise<Uint32Array> {
+async function bucketSums(
+  read: ReadRows,
+  table: string,
+  key: readonly string[],
+): Promise<{ readonly sums: Uint32Array; readonly rows: number }> {
   const sums = new Uint32Array(BUCKETS * 2);
+  let rows = 0;
   await eachRow(read, table, key, (keyBytes, line) => {
+    rows += 1;
     const bucket = hashBytes(keyBytes) % BUCKETS;
     const hash = hashBytes(line);
     const [low, high] = [bucket * 2, bucket * 2 + 1];
     sums[low] = (sums[low] ?? 0) + (hash % 2 ** 32);
     sums[high] = (sums[high] ?? 0) + Math.floor(hash / 2 ** 32);
   });
-  return sums;
+  return { sums, rows };
 }
 
 async function rowsOf(

@@ -148,7 +148,10 @@ export async function archiveResults(
     const results = differences.map(({ kind, object, message, located }) =>
       partial && (kind === 'tableMissing' || kind === 'sequenceMissing')
         ? result(`${COMPARE_NAME} ${object}`, 'skipped', `${message}: the restore was partial`)
-        : { ...result(`${COMPARE_NAME} ${object}`, 'failed', message, RESTORE_FAULT), ...evidence(located) },
+        : {
+            ...result(`${COMPARE_NAME} ${object}`, 'failed', `${message}${where(located)}`, RESTORE_FAULT),
+            ...evidence(located),
+          },
     );
     if (results.some(({ status }) => status !== 'skipped')) return results;
     const apart = options.except.length === 0 ? '' : `, apart from ${options.except.join(', ')}`;
@@ -171,6 +174,14 @@ export async function archiveResults(
 
 function evidence(located: DifferingRows | undefined): Pick<CheckResult, 'count' | 'samples'> {
   return located === undefined ? {} : { count: located.count, samples: located.samples };
+}
+
+/** Which rows: how many, and between which keys. */
+function where(located: DifferingRows | undefined): string {
+  if (located === undefined || located.count === 0) return '';
+  const { count, more, range } = located;
+  const rows = `${more ? 'at least ' : ''}${count} row${count === 1 ? '' : 's'}`;
+  return ` (${rows}${range === undefined ? '' : `: ${range}`})`;
 }
 
 const RESTORE_FAULT =
@@ -199,7 +210,12 @@ export async function blame(
       const found = lost.get(result.name);
       return found === undefined
         ? { ...result, hint: BACKUP_FAULT }
-        : { ...result, hint: RESTORE_FAULT, ...evidence(found.located) };
+        : {
+            ...result,
+            message: `${result.message}${where(found.located)}`,
+            hint: RESTORE_FAULT,
+            ...evidence(found.located),
+          };
     });
   } catch (error) {
     if (context.signal.aborted) throw error;

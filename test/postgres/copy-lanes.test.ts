@@ -121,7 +121,11 @@ describe('lanes of COPY lines', () => {
         { id: ids[2], row: 'missing' },
       ]),
     );
-    expect(await findDifferingRows(ofArchive, ofCopy, '"only_one"', [])).toEqual({ count: 1, samples: [] });
+    expect(await findDifferingRows(ofArchive, ofCopy, '"only_one"', [])).toEqual({
+      count: 1,
+      more: false,
+      samples: [],
+    });
     const plain = dump('rows.sql', '-t', '"User"');
     const ofPlain: ReadRows = async (consume) =>
       await consume(createReadStream(plain, { highWaterMark: 50 }));

@@ -223,8 +223,8 @@ describe('compareFingerprint', () => {
     const failed = await error(run({ suite: 'good', compareFingerprint: true }));
     expect(failed).toMatchObject({ code: 'CHECKS_FAILED' });
     expect(failed.message).toBe(
-      '3/6 passed, 3 failed: compareFingerprint "Session": "Session" has 4 rows, 5 in the backup: 1 missing; ' +
-        'compareFingerprint "User": the content of "User"."Name" differs; compareFingerprint "extra": table "extra" is not in the backup',
+      '3/6 passed, 3 failed: compareFingerprint "Session": "Session" has 4 rows, 5 in the backup: 1 missing (1 row: "id" 1); ' +
+        'compareFingerprint "User": the content of "User"."Name" differs (1 row: "id" 7); compareFingerprint "extra": table "extra" is not in the backup',
     );
     expect(validReport(context.reports[0]), JSON.stringify(validReport.errors)).toBe(true);
     expect(newestProof(await find(), 'identical')?.passed).toBe(false);
@@ -270,7 +270,7 @@ describe('compareFingerprint', () => {
     sql(copy, `UPDATE "User" SET "Name" = 'User 1' WHERE id = 1; DELETE FROM "Session" WHERE id = 1`);
     const failed = await error(run({ suite: 'good', compareFingerprint: { except: ['Session'] } }));
     expect(failed.code).toBe('CHECKS_FAILED');
-    expect(failed.message).toContain('the content of "User"."Name" differs from the archive');
+    expect(failed.message).toContain('the content of "User"."Name" differs from the archive (1 row: "id" 1)');
     expect(failed.detail).toContain('the restore lost it');
     expect(failed.detail).not.toContain('Session');
     const { results } = context.reports.at(-1) as CheckReport;
@@ -287,9 +287,14 @@ describe('compareFingerprint', () => {
     expect(spawnSync(pgDump, ['-f', archive, '-d', sharedUrl(source)]).status).toBe(0);
     context.addDatabase({ ...target, restoredFrom: { archive, whole: true } });
     expect(await run({ suite: 'good', compareFingerprint: true })).toMatchObject({ verdict: 'verified' });
-    sql(copy, 'DELETE FROM "Session" WHERE id = 1');
-    expect((await error(run({ suite: 'good', compareFingerprint: true }))).message).toContain(
-      '"Session" has 4 rows, 5 in the archive: 1 missing',
+    sql(
+      copy,
+      'DELETE FROM "Session" WHERE id IN (2, 4); UPDATE "User" SET "Name" = NULL WHERE id BETWEEN 9 AND 40',
+    );
+    const { message } = await error(run({ suite: 'good', compareFingerprint: true }));
+    expect(message).toContain('"Session" has 3 rows, 5 in the archive: 2 missing (2 rows: "id" 2 to 4)');
+    expect(message).toContain(
+      'the content of "User"."Name" differs from the archive (32 rows: "id" 9 to 40)',
     );
   });
 
