@@ -1,6 +1,8 @@
 /** `daemon`: runs the scheduled jobs of plans until it is told to stop. */
+import type { DaemonService } from '../daemon/daemon.ts';
 import type { EventLevel } from '../daemon/describe.ts';
 import type { DaemonEvent } from '../daemon/events.ts';
+import type { HttpOptions } from '../daemon/http/service.ts';
 import { EXIT } from '../errors.ts';
 import { parseDuration } from '../units.ts';
 import { type ArgumentSpec, type CommandContext, defineCommand, option, parsedOption } from './command.ts';
@@ -32,9 +34,16 @@ export const daemon = defineCommand({
       'how many jobs run at once, others wait (default: cores, at least 2)',
       positiveInteger,
     ),
+    http: option(
+      '--http <[host:]port|off>',
+      'where to listen for health, metrics and API (default 127.0.0.1:8470)',
+    ),
+    httpTokenFile: option('--http-token-file <file>', 'file with the token that requests must carry', {
+      completes: 'file',
+    }),
     config: option(
       '--config <file>',
-      'a YAML file of settings: plans, state, grace, maxRunning, concurrencyGroups',
+      'a YAML file of settings: plans, state, grace, maxRunning, concurrencyGroups, http',
       {
         completes: 'file',
       },
@@ -49,10 +58,11 @@ export const daemon = defineCommand({
     { line: 'daemon --config /etc/backplan/daemon.yaml', does: 'all settings in a file' },
   ],
   exits: [EXIT.stepFailed, EXIT.locked],
-  async run({ plans: files, grace, maxRunning, config }, context) {
-    const [{ startDaemon }, { readSettings }, app, print] = await Promise.all([
+  async run({ plans: files, grace, maxRunning, config, http: listenOn, httpTokenFile }, context) {
+    const [{ startDaemon }, { readSettings }, { httpOptions }, app, print] = await Promise.all([
       import('../daemon/daemon.ts'),
       import('../daemon/settings.ts'),
+      import('../daemon/http/settings.ts'),
       context.app(),
       eventPrinter(context),
     ]);
@@ -63,16 +73,35 @@ export const daemon = defineCommand({
       maxRunning,
       config,
     });
+    const http = httpOptions({ listen: listenOn, tokenFile: httpTokenFile }, settings.file.http);
     const signals = listen(context);
     const started = await startDaemon({
       ...settings,
       stateDirectory: app.stateDirectory(settings.state),
-      services: [{ name: 'printer', start: async (view) => void view.onEvent(print), close: async () => {} }],
+      services: [
+        { name: 'printer', start: async (view) => void view.onEvent(print), close: async () => {} },
+        ...(http === undefined ? [] : [await httpService(http, context)]),
+      ],
     });
     await signals.obey(started);
     return EXIT.success;
   },
 });
+
+async function httpService(options: HttpOptions, { out }: CommandContext): Promise<DaemonService> {
+  const { makeHttpService } = await import('../daemon/http/service.ts');
+  const service = makeHttpService(options, ({ message, hint }) => {
+    out.warn(`${message}; the daemon goes on without HTTP. ${hint ?? ''}`.trimEnd());
+  });
+  return {
+    ...service,
+    start: async (daemon) => {
+      await service.start(daemon);
+      const url = service.url();
+      if (url !== undefined) out.note(`listening on ${url}`);
+    },
+  };
+}
 
 interface Stoppable {
   stop(): Promise<void>;

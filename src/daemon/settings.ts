@@ -9,6 +9,7 @@ import { durationSchema, type Infer, type JsonSchema } from '../schema.ts';
 import { isRecord } from '../schema-walk.ts';
 import { parseDuration } from '../units.ts';
 import { compileSchema } from '../validator.ts';
+import { filesOf, httpSettingsSchema } from './http/settings.ts';
 
 /** The file of `--config`. Relative paths in it start at its folder. */
 export const daemonSettingsSchema = {
@@ -52,6 +53,7 @@ export const daemonSettingsSchema = {
       examples: [{ 'db-server-1': 2 }],
       additionalProperties: { type: 'integer', minimum: 1, maximum: 10_000 },
     },
+    http: httpSettingsSchema,
   },
 } as const satisfies JsonSchema & { $schema: string };
 
@@ -151,5 +153,6 @@ async function readFile(path: string): Promise<DaemonFile> {
     ...file,
     ...(file.plans === undefined ? {} : { plans: file.plans.map(from) }),
     ...(file.state === undefined ? {} : { state: from(file.state) }),
+    ...(file.http === undefined ? {} : { http: filesOf(file.http, from) }),
   };
 }

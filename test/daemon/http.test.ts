@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Daemon, startDaemon } from '../../src/daemon/daemon.ts';
 import { type HttpOptions, type HttpService, makeHttpService } from '../../src/daemon/http/service.ts';
+import { httpOptions } from '../../src/daemon/http/settings.ts';
 import { createDatabase, sharedUrl, temporaryFolder } from '../helpers/database.ts';
 import { rounds } from '../helpers/rounds.ts';
 
@@ -28,13 +29,14 @@ async function start(options: Partial<HttpOptions> = {}) {
   const state = join(folder, `state-${running.length}`);
   const service = makeHttpService({ host: '127.0.0.1', port: 0, ...options });
   const started = await startDaemon({
-    files: [join(folder, 'plan.yaml')],
+    plans: [join(folder, 'plan.yaml')],
+    maxRunning: 5,
     stateDirectory: state,
     services: [service],
     graceMs: 0,
   });
   running.push({ daemon: started, service });
-  return { daemon: started, url: service.url() };
+  return { daemon: started, url: service.url() ?? '' };
 }
 
 beforeAll(async () => {
@@ -117,7 +119,7 @@ describe('a job that is started by a request', () => {
       ['back-up', true],
       ['wait', false],
     ]);
-    expect(jobs[0]?.nextFirings).toHaveLength(1);
+    expect(jobs[0]?.nextFirings).toHaveLength(3);
     const started = await ask('post', RUNS, { values: { plan: 'web', job: 'back-up' } });
     expect(started.status).toBe(202);
     run = String(started.json.run);
@@ -298,6 +300,20 @@ test('a port that is in use is told', async () => {
     code: 'USAGE',
     message: expect.stringContaining(String(port)),
   });
+});
+
+test('settings: flags, then the environment, then the file, then loopback', () => {
+  const none = { listen: undefined, tokenFile: undefined };
+  expect(httpOptions(none, {}, {})).toEqual({ host: '127.0.0.1', port: 8470, optional: true });
+  const file = { listen: 9000, tokenFile: 'a' };
+  expect(httpOptions(none, file, {})).toEqual({ host: '127.0.0.1', port: 9000, tokenFile: 'a' });
+  const env = { BACKPLAN_HTTP: '[::1]:9001', BACKPLAN_HTTP_TOKEN_FILE: 'b' };
+  expect(httpOptions(none, file, env)).toEqual({ host: '[::1]', port: 9001, tokenFile: 'b' });
+  expect(httpOptions({ ...none, listen: 'off' }, file, env)).toBeUndefined();
+  for (const listen of ['', 'x', '70000', 'a b:80']) {
+    expect(() => httpOptions({ ...none, listen }, {}, {})).toThrow(/no place to listen/);
+  }
+  expect(() => httpOptions(none, { keyFile: 'k' }, {})).toThrow(/belong together/);
 });
 
 test('ends at once although somebody listens', async () => {

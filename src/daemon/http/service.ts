@@ -22,18 +22,23 @@ export interface HttpOptions {
   /** File that holds the token; read again for every request, so that it can be replaced. */
   readonly tokenFile?: string;
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
+  /** The daemon goes on without it where the port is in use. */
+  readonly optional?: boolean;
 }
 
 export interface HttpService extends DaemonService {
-  /** Where it listens; known once it was started. */
-  url(): string;
+  /** Where it listens; undefined before it was started, and where it went on without. */
+  url(): string | undefined;
 }
 
 const BODY_BYTES = 65_536;
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1', '[::1]']);
 
 /** @throws USAGE where it would listen beyond loopback without a token */
-export function makeHttpService(options: HttpOptions): HttpService {
+export function makeHttpService(
+  options: HttpOptions,
+  onProblem: (error: BackplanError) => void = () => {},
+): HttpService {
   const loopback = LOOPBACK.has(options.host);
   if (!loopback && options.tokenFile === undefined) {
     throw new BackplanError('USAGE', `listening on ${options.host} would let anyone in`, {
@@ -45,7 +50,7 @@ export function makeHttpService(options: HttpOptions): HttpService {
   return {
     name: 'http',
     url: () => {
-      if (server === undefined) throw new Error('the server was not started');
+      if (server === undefined) return undefined;
       const { port } = server.address() as AddressInfo;
       const host = options.host.includes(':') ? `[${options.host.replace(/^\[|\]$/g, '')}]` : options.host;
       return `${options.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
@@ -58,7 +63,12 @@ export function makeHttpService(options: HttpOptions): HttpService {
       const live = liveEvents(daemon);
       closers.push(live.close, metrics.close, holdings.close);
       const app = await makeApp({ daemon, holdings }, metrics, live, options, loopback);
-      server = await listen(app, options);
+      try {
+        server = await listen(app, options);
+      } catch (error) {
+        if (options.optional !== true) throw error;
+        onProblem(toBackplanError(error));
+      }
     },
     close: async () => {
       for (const close of closers) close();
