@@ -32,7 +32,7 @@ export async function repairDatabase(world: RepairWorld, options: RepairOptions)
     options.onOutcome?.(outcome);
   };
   for (const kind of options.kinds) {
-    for (const action of await kind.find(world)) {
+    for (const action of await look(world, kind)) {
       if (action.refused !== undefined) add({ action, status: 'refused' });
       else if (!options.apply) add({ action, status: 'planned' });
       else add(await mend(world, kind, action, options));
@@ -40,6 +40,32 @@ export async function repairDatabase(world: RepairWorld, options: RepairOptions)
   }
   return outcomes;
 }
+
+/** What a role may not look at must not keep it from mending the rest. */
+async function look(world: RepairWorld, kind: RepairKind): Promise<readonly RepairAction[]> {
+  try {
+    return await kind.find(world);
+  } catch (error) {
+    const { code, message, hint } = toBackplanError(error);
+    if (code === 'CONNECTION_FAILED' || code === 'CANCELLED' || sqlState(error) === undefined) throw error;
+    return [
+      {
+        kind: kind.kind,
+        key: 'look',
+        what: `${kind.kind} could not be looked for`,
+        statements: [],
+        transaction: true,
+        refused: {
+          why: message,
+          hint: sqlState(error) === '42501' ? OWNER_HINT : (hint ?? `Leave ${kind.kind} out with only.`),
+        },
+      },
+    ];
+  }
+}
+
+const OWNER_HINT =
+  'Repairs are done by the owner of the table (or a member of that role), or by a superuser; what that role may not touch can be left out with only.';
 
 async function mend(
   world: RepairWorld,
@@ -114,6 +140,7 @@ async function findAgain(
   kind: RepairKind,
   action: RepairAction,
 ): Promise<RepairAction | undefined> {
+  if (action.again !== undefined) return await action.again();
   return (await kind.find(world)).find(({ key }) => key === action.key);
 }
 
@@ -144,7 +171,9 @@ function explain(error: unknown, lockTimeoutMs: number): BackplanError {
     case '42501':
       return new BackplanError('PERMISSION_DENIED', known.message, {
         ...keep,
-        hint: 'Repairs can be done by the owner of the table or a superuser.',
+        hint: /for database/.test(known.message)
+          ? 'The schema of the quarantine cannot be made by this role. Let somebody who may make it, CREATE SCHEMA "_quarantine" AUTHORIZATION …; or name another with quarantine.'
+          : OWNER_HINT,
       });
     case '23503':
     case '23505':

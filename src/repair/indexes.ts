@@ -41,9 +41,10 @@ async function invalidOnes({ client }: RepairWorld): Promise<RepairAction[]> {
   });
 }
 
-async function missingOnes({ client, wanted }: RepairWorld): Promise<RepairAction[]> {
+async function missingOnes(world: RepairWorld, indexes = world.wanted.indexes): Promise<RepairAction[]> {
+  const { client } = world;
   const actions: RepairAction[] = [];
-  for (const index of wanted.indexes) {
+  for (const index of indexes) {
     const table = await findTable(client, index.table);
     if (isMissing(table)) continue;
     const [there] = await client.query(
@@ -62,6 +63,7 @@ async function missingOnes({ client, wanted }: RepairWorld): Promise<RepairActio
           : index.definition,
       ],
       transaction: !index.concurrently,
+      again: async () => (await missingOnes(world, [index]))[0],
       ...(index.concurrently ? { undo: [`DROP INDEX CONCURRENTLY IF EXISTS ${sql}`] } : {}),
     });
   }

@@ -29,8 +29,12 @@ export async function moveRows(
   const followers = await followersOf(client, table, losers);
   const target = `${identifier(options.schema)}.${identifier(quarantineName(table, options.run))}`;
   // LIKE takes the columns in their order, so that t.* fits; generated ones become plain values.
+  const schema = await client.first('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [
+    options.schema,
+  ]);
   const statements = [
-    `CREATE SCHEMA IF NOT EXISTS ${identifier(options.schema)}`,
+    // Asked for where it is there already, it would still need the right to make it.
+    ...(schema === undefined ? [`CREATE SCHEMA IF NOT EXISTS ${identifier(options.schema)}`] : []),
     `CREATE TABLE IF NOT EXISTS ${target} (LIKE ${table.sql}, "backplan: why" pg_catalog.text NOT NULL, "backplan: at" pg_catalog.timestamptz NOT NULL)`,
     `COMMENT ON TABLE ${target} IS ${literal(`rows that backplan run ${options.run} moved out of ${showName(table)}`)}`,
     `WITH losers AS (${losers}), moved AS (DELETE FROM ${from(table)} AS t USING losers WHERE t.tableoid = losers.tableoid AND t.ctid = losers.ctid RETURNING t.*) INSERT INTO ${target} SELECT moved.*, ${literal(why).trim()}, pg_catalog.now() FROM moved`,

@@ -20,6 +20,8 @@ export interface Reference {
   readonly definition: string;
   readonly scan: ReferenceScan;
   readonly state: 'missing' | 'NOT VALID' | 'disabled' | 'sound';
+  /** As it is now. */
+  again(): Promise<Reference | undefined>;
 }
 
 const LIVE = `
@@ -46,51 +48,54 @@ interface LiveRow extends Record<string, unknown> {
 
 /** What is wanted and what is there but not sound; a table or column that is missing is no matter of references. */
 export async function references(world: RepairWorld): Promise<Reference[]> {
-  const { client } = world;
   const found = new Map<string, Reference>();
-  const add = async (wanted: WantedReference) => {
-    const [child, parent] = [await findTable(client, wanted.table), await findTable(client, wanted.parent)];
-    if (isMissing(child) || isMissing(parent) || !/^[rp]$/.test(child.kind) || !/^[rp]$/.test(parent.kind))
-      return;
-    if (isMissing(await findColumns(client, child, wanted.columns))) return;
-    if (isMissing(await findColumns(client, parent, wanted.parentColumns))) return;
-    const pairs = wanted.columns.map((column, index) => `${column} ${wanted.parentColumns[index]}`);
-    const key = JSON.stringify([child.oid, parent.oid, [...pairs].sort()]);
-    if (found.has(key)) return;
-    const rows = await client.query<LiveRow>(LIVE, [child.oid]);
-    const live = rows.find(
-      (row) =>
-        row.parent_oid === parent.oid &&
-        row.columns.length === wanted.columns.length &&
-        row.columns.every((column, index) => pairs.includes(`${column} ${row.parent_columns[index]}`)),
-    );
-    const full = live === undefined ? /MATCH FULL/.test(wanted.definition ?? '') : live.match === 'f';
-    found.set(key, {
-      key,
-      child,
-      parent,
-      columns: wanted.columns,
-      text: `${showColumns(wanted.columns)} → ${showName(parent)} (${showColumns(wanted.parentColumns)})`,
-      name: identifier(live?.name ?? wanted.name ?? `${child.name}_${wanted.columns.join('_')}_fkey`),
-      definition:
-        live?.definition.replace(/ NOT VALID$/, '') ??
-        wanted.definition ??
-        `FOREIGN KEY (${showColumns(wanted.columns)}) REFERENCES ${parent.sql} (${showColumns(wanted.parentColumns)})`,
-      scan: await logicalScan(
-        client,
-        child,
-        wanted.columns,
-        parent,
-        wanted.parentColumns,
-        full ? 'full' : 'simple',
-      ),
-      state:
-        live === undefined ? 'missing' : live.disabled ? 'disabled' : live.validated ? 'sound' : 'NOT VALID',
-    });
-  };
-  for (const wanted of world.wanted.references) await add(wanted);
-  for (const unsound of await unsoundOnes(world)) await add(unsound);
+  for (const wanted of [...world.wanted.references, ...(await unsoundOnes(world))]) {
+    const reference = await lookUp(world, wanted);
+    // What is wanted comes first: it knows the definition.
+    if (reference !== undefined && !found.has(reference.key)) found.set(reference.key, reference);
+  }
   return [...found.values()];
+}
+
+async function lookUp(world: RepairWorld, wanted: WantedReference): Promise<Reference | undefined> {
+  const { client } = world;
+  const [child, parent] = [await findTable(client, wanted.table), await findTable(client, wanted.parent)];
+  if (isMissing(child) || isMissing(parent)) return undefined;
+  if (!/^[rp]$/.test(child.kind) || !/^[rp]$/.test(parent.kind)) return undefined;
+  if (isMissing(await findColumns(client, child, wanted.columns))) return undefined;
+  if (isMissing(await findColumns(client, parent, wanted.parentColumns))) return undefined;
+  const pairs = wanted.columns.map((column, index) => `${column} ${wanted.parentColumns[index]}`);
+  const rows = await client.query<LiveRow>(LIVE, [child.oid]);
+  const live = rows.find(
+    (row) =>
+      row.parent_oid === parent.oid &&
+      row.columns.length === wanted.columns.length &&
+      row.columns.every((column, index) => pairs.includes(`${column} ${row.parent_columns[index]}`)),
+  );
+  const full = live === undefined ? /MATCH FULL/.test(wanted.definition ?? '') : live.match === 'f';
+  return {
+    key: JSON.stringify([child.oid, parent.oid, [...pairs].sort()]),
+    child,
+    parent,
+    columns: wanted.columns,
+    text: `${showColumns(wanted.columns)} → ${showName(parent)} (${showColumns(wanted.parentColumns)})`,
+    name: identifier(live?.name ?? wanted.name ?? `${child.name}_${wanted.columns.join('_')}_fkey`),
+    definition:
+      live?.definition.replace(/ NOT VALID$/, '') ??
+      wanted.definition ??
+      `FOREIGN KEY (${showColumns(wanted.columns)}) REFERENCES ${parent.sql} (${showColumns(wanted.parentColumns)})`,
+    scan: await logicalScan(
+      client,
+      child,
+      wanted.columns,
+      parent,
+      wanted.parentColumns,
+      full ? 'full' : 'simple',
+    ),
+    state:
+      live === undefined ? 'missing' : live.disabled ? 'disabled' : live.validated ? 'sound' : 'NOT VALID',
+    again: () => lookUp(world, wanted),
+  };
 }
 
 /** Foreign keys that are there but are not valid, or whose triggers are off: nobody need have asked for them. */

@@ -28,6 +28,11 @@ export interface RepairAction {
   readonly rows?: number;
   /** Offenders, keys only. */
   readonly samples?: readonly Readonly<Record<string, unknown>>[];
+  /**
+   * The same look at this thing alone; undefined when it is mended. Without it the kind looks at everything again,
+   * which is only right where that is one query of the catalog.
+   */
+  readonly again?: () => Promise<RepairAction | undefined>;
   /** Set where it cannot be mended so, and why. `hint` says what to do. */
   readonly refused?: { readonly why: string; readonly hint: string };
 }

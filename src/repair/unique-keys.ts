@@ -32,11 +32,12 @@ export const uniqueKeys: RepairKind = {
 };
 
 async function look(
-  { client, policy, run, sample }: RepairWorld,
+  world: RepairWorld,
   table: Relation,
   wanted: Key,
   key: string,
 ): Promise<RepairAction | undefined> {
+  const { client, policy, run, sample } = world;
   const found = await matchingIndexes(client, table, wanted.columns);
   if (found.some(({ valid }) => valid)) return undefined;
   const where = `${showName(table)} (${showColumns(wanted.columns)})`;
@@ -48,7 +49,8 @@ async function look(
           rebuildInTransaction(recorder, table, wanted.columns, await planRebuild(client, invalid)),
         );
   const trouble = invalid === undefined ? 'nothing guards' : `${identifier(invalid.name)} is invalid on`;
-  const base = { kind: 'uniqueKeys', key, transaction: true, locks: [table.sql] } as const;
+  const again = () => look(world, table, wanted, key);
+  const base = { kind: 'uniqueKeys', key, transaction: true, locks: [table.sql], again } as const;
   const nullsNotDistinct = /NULLS NOT DISTINCT/.test(
     wanted.constraint ?? wanted.index ?? invalid?.definition ?? '',
   );

@@ -189,7 +189,8 @@ function conclude(outcomes: readonly RepairOutcome[], { apply }: Params) {
   const failed = of('failed');
   const refused = of('refused');
   const done = of('done');
-  const others = done.length === 0 ? '' : ` ${done.length} others are done.`;
+  const others =
+    done.length === 0 ? '' : ` ${done.length} ${done.length === 1 ? 'other is' : 'others are'} done.`;
   const [first] = failed;
   if (first !== undefined) {
     throw new BackplanError(

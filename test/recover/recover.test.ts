@@ -187,6 +187,35 @@ describe('recoverRows', () => {
     expect(state(database)).toBe(`${state(copy)}\nno|O\nno|O`);
   });
 
+  it('needs the owner of the tables, no superuser, and says so to others', async () => {
+    const [owner, guest, managed] = [uniqueName('odd owner'), uniqueName('odd guest'), uniqueName(copy)];
+    sql('postgres', `CREATE ROLE "${owner}" LOGIN; CREATE ROLE "${guest}" LOGIN`);
+    sql('postgres', `CREATE DATABASE "${managed}" OWNER "${owner}" TEMPLATE template0 ${FILE_COPY}`);
+    try {
+      sql(
+        managed,
+        `SET SESSION AUTHORIZATION "${owner}"; ${SCHEMA}
+         GRANT USAGE ON SCHEMA "odd.schema" TO "${guest}"; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public, "odd.schema" TO "${guest}";
+         DELETE FROM "Tenant" WHERE id = 'b'`,
+      );
+      const as = (role: string) => {
+        const url = sharedUrl(managed, encodeURIComponent(role));
+        context = makeContext({ databases: { crm: url, copy: sharedUrl(copy) } });
+        return run({ table: 'Tenant', where: `id = 'b'` });
+      };
+      const before = state(managed);
+      const refused = await failure(as(guest));
+      expect(refused.message).toContain('nothing was changed: must be owner of');
+      expect(refused.hint).toContain('by the owner of the tables');
+      expect(state(managed)).toBe(before);
+      expect((await as(owner)).inserted).toBe(7);
+      expect(state(managed)).toBe(state(copy));
+    } finally {
+      sql('postgres', `DROP DATABASE "${managed}" WITH (FORCE)`);
+      sql('postgres', `DROP ROLE "${owner}", "${guest}"`);
+    }
+  });
+
   it('refuses too many rows, wrong conditions and what is not there', async () => {
     expect((await failure(run({ where: 'true', limit: 3 }))).message).toContain('more than 3 rows');
     expect((await failure(run({ where: 'nothing = 1' }))).code).toBe('QUERY_FAILED');

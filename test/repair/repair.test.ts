@@ -1,11 +1,15 @@
 /** Repairs from damage to a passing suite, on one database with hard names; a failed one leaves everything as it was. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { checkKinds } from '../../src/checks/index.ts';
 import { runSuite } from '../../src/checks/suite.ts';
 import { BackplanError } from '../../src/errors.ts';
+import { connect } from '../../src/postgres/client.ts';
 import { parseConnection } from '../../src/postgres/connection.ts';
+import { repairDatabase } from '../../src/repair/execute.ts';
+import { repairKinds } from '../../src/repair/index.ts';
+import { wantedByCopy } from '../../src/repair/wanted.ts';
 import { repair } from '../../src/steps/repair.ts';
 import { cli } from '../helpers/cli.ts';
 import { makeContext } from '../helpers/context.ts';
@@ -200,6 +204,66 @@ describe('repair', () => {
     expect(dumpState()).toBe(before);
   });
 
+  it('takes back what was done when a later statement fails, in a transaction and without one', async () => {
+    sql(
+      database,
+      `ALTER TABLE ${USER} DROP CONSTRAINT "Us""er_key", DROP CONSTRAINT "to tenant";
+       CREATE TABLE "odd.schema"."Us""er_key" (taken int);
+       INSERT INTO ${USER} ("i d", "tenantId", "e-mail", "createdAt") VALUES (100, 'a', 'mail9', now()), (101, 'gone', 'x9', now());`,
+    );
+    const before = dumpState();
+    // The rows have moved by then; the name of the constraint is taken.
+    const policy = { duplicates: { keep: 'newest', by: 'createdAt' } };
+    const moved = await failure(run({ ...policy, only: ['uniqueKeys'] }));
+    expect(moved.message).toContain('relation "Us"er_key" already exists');
+    expect(moved.detail).not.toContain('still');
+    // NOT VALID is in by then; the rows do not allow to validate it.
+    const added = await failure(run({ orphans: 'quarantine', only: ['foreignKeys'] }));
+    expect(added.message).toContain('the rows do not allow it');
+    expect(dumpState()).toBe(before);
+    expect(sql(database, `SELECT count(*) FROM pg_class WHERE relname LIKE '%Us"er %'`)).toBe('1');
+  });
+
+  it('looks for everything once, and then only again at what it mends', async () => {
+    sql(
+      database,
+      `ALTER TABLE ${USER} DROP CONSTRAINT "Us""er_key", DROP CONSTRAINT "to tenant"; DROP INDEX part_day;
+       ALTER TABLE part DROP CONSTRAINT "part_tenantId_fkey"; UPDATE ${USER} SET "tenantId" = 'gone' WHERE "i d" = 18;
+       SELECT setval('"odd.schema"."Us""er_i d_seq"', 3); SELECT setval('"Note_id_seq"', 1)`,
+    );
+    await using client = await connect(parseConnection(sharedUrl(database)), {
+      settings: { search_path: '' },
+    });
+    await using model = await connect(parseConnection(sharedUrl(copy)), { settings: { search_path: '' } });
+    const looks: string[] = [];
+    const outcomes = await repairDatabase(
+      {
+        client,
+        wanted: await wantedByCopy(model),
+        policy: { quarantine: '_quarantine', orphans: 'quarantine' },
+        run: 'run-1',
+        sample: 5,
+      },
+      {
+        apply: true,
+        lockTimeoutMs: 1000,
+        kinds: repairKinds.map((kind) => ({
+          ...kind,
+          find: async (world) => {
+            looks.push(kind.kind);
+            return await kind.find(world);
+          },
+        })),
+      },
+    );
+    expect(outcomes.map(({ action, status }) => `${action.kind} ${status}`).sort()).toEqual([
+      ...['foreignKeys done', 'foreignKeys done', 'indexes done', 'orphans done'],
+      ...['sequences done', 'sequences done', 'uniqueKeys done'],
+    ]);
+    expect(looks).toEqual(repairKinds.map(({ kind }) => kind));
+    await expectWhole();
+  });
+
   it('moves orphans, then the foreign key holds', async () => {
     sql(
       database,
@@ -221,7 +285,6 @@ describe('repair', () => {
 
   it('waits no longer than told for a table in use', async () => {
     sql(database, `ALTER TABLE ${USER} DROP CONSTRAINT "Us""er_key"`);
-    const { connect } = await import('../../src/postgres/client.ts');
     await using other = await connect(parseConnection(sharedUrl(database)));
     await other.query(`BEGIN; LOCK TABLE ${USER} IN ROW EXCLUSIVE MODE`);
     const failed = await failure(run({ lockTimeout: '50ms' }));
@@ -254,6 +317,58 @@ describe('repair', () => {
         `SELECT conname FROM pg_constraint WHERE conrelid = '${USER}'::regclass AND contype IN ('u', 'f') ORDER BY 1`,
       ),
     ).toBe('My "key"\nUs"er_tenantId_fkey');
+  });
+});
+
+describe('on a server without superuser', () => {
+  const owner = uniqueName('odd owner');
+  const managed = uniqueName('managed');
+  const url = () => sharedUrl(managed, encodeURIComponent(owner));
+  beforeAll(() => {
+    sql('postgres', `CREATE ROLE "${owner}" LOGIN`);
+    sql('postgres', `CREATE DATABASE "${managed}" OWNER "${owner}" TEMPLATE template0 ${FILE_COPY}`);
+    sql(managed, `SET SESSION AUTHORIZATION "${owner}"; ${SCHEMA}`);
+  });
+  afterAll(() => {
+    sql('postgres', `DROP DATABASE "${managed}" WITH (FORCE)`);
+    sql('postgres', `DROP ROLE "${owner}"`);
+  });
+
+  it('the owner of the tables mends them, and is told what it may not do', async () => {
+    context = makeContext({ databases: { crm: url(), copy: sharedUrl(copy) } });
+    database = managed;
+    const damage = `ALTER TABLE ${USER} DROP CONSTRAINT "Us""er_key", DROP CONSTRAINT "to tenant", DROP CONSTRAINT "long mail";
+       ALTER TABLE ${USER} ADD CONSTRAINT "long mail" CHECK (length("e-mail") > 1) NOT VALID;
+       DROP INDEX "odd.schema"."Us""er mail"; UPDATE pg_index SET indisvalid = false WHERE indexrelid = '"Note_user"'::regclass;
+       SELECT setval('"odd.schema"."Us""er_i d_seq"', 3); REFRESH MATERIALIZED VIEW counted WITH NO DATA;
+       INSERT INTO ${USER} ("i d", "tenantId", "e-mail", "createdAt") VALUES (100, 'gone', 'x9', '2026-01-01')`;
+    sql(managed, damage);
+    expect(await run({ orphans: 'quarantine' })).toMatchObject({ found: 8, repaired: 8, movedRows: 1 });
+    await expectWhole();
+    // The tables are its own, the database is not: it may make no schema.
+    sql(managed, `DROP SCHEMA _quarantine CASCADE; ALTER DATABASE "${managed}" OWNER TO postgres; ${damage}`);
+    const before = dumpState();
+    const refused = await failure(run({ orphans: 'quarantine', only: ['orphans'] }));
+    expect(refused.message).toContain('permission denied for database');
+    expect(refused.hint).toContain('CREATE SCHEMA "_quarantine" AUTHORIZATION');
+    expect(dumpState()).toBe(before);
+    sql(managed, `CREATE SCHEMA _quarantine AUTHORIZATION "${owner}"; CREATE SEQUENCE "not yours"`);
+    expect(await run({ orphans: 'quarantine' })).toMatchObject({ refused: 0, movedRows: 1 });
+    await expectWhole();
+    // Somebody else's: that alone is not mended, and said so.
+    sql(
+      managed,
+      `CREATE TABLE theirs (id serial PRIMARY KEY, n int); ALTER TABLE theirs ADD CONSTRAINT small CHECK (n < 5) NOT VALID; DROP INDEX "odd.schema"."Us""er mail"`,
+    );
+    const theirs = await failure(run());
+    expect(theirs.detail).toMatch(/must be owner of table theirs|permission denied/);
+    expect(theirs.hint).toContain('1 other is done');
+    expect(theirs.hint).toContain('the owner of the table');
+    expect(context.logged.map(({ message }) => message)).toContain(
+      'not mended: 1 sequence could not be looked at ("theirs_id_seq"): this role may not read them',
+    );
+    sql(managed, 'DROP TABLE theirs');
+    await expectWhole();
   });
 });
 
