@@ -1,6 +1,7 @@
 /** Mutation for `grant`: the privileges are revoked, or given where they must not be. */
 import { grantTargets } from '../checks/grant-targets.ts';
 import { identifier } from '../postgres/client.ts';
+import { aspectOf } from './catalog.ts';
 import { type Existence, mutation } from './mutation.ts';
 
 const KINDS = ['table', 'sequence', 'schema', 'function', 'type', 'database'] as const;
@@ -29,12 +30,17 @@ export const grant = mutation<Params>('grant', async (client, params) => {
   if (params.exists === false) {
     return [{ what: 'grant them', sql: each((list, on) => `GRANT ${list} ON ${on} TO ${role}`) }];
   }
-  const revoke = each((_list, on) => `REVOKE ALL ON ${on} FROM ${role} CASCADE`);
-  return [
-    { what: 'revoke them', sql: each((list, on) => `REVOKE ${list} ON ${on} FROM ${role} CASCADE`) },
-    {
-      what: 'revoke all',
-      sql: [...revoke, ...each((_list, on) => `REVOKE ALL ON ${on} FROM PUBLIC CASCADE`)],
-    },
-  ];
+  return params.privileges.flatMap((privilege) => {
+    const from = (whom: string, onColumn: boolean) =>
+      targets.map(({ sql, column }) => {
+        const one = column === undefined || !onColumn ? privilege : `${privilege} (${identifier(column)})`;
+        return `REVOKE ${one} ON ${sql} FROM ${whom} CASCADE`;
+      });
+    return aspectOf(
+      privilege,
+      { what: `revoke ${privilege}`, sql: from(role, true) },
+      // It may come from a grant on the whole table, or to everybody.
+      { what: `revoke ${privilege} from all`, sql: [...from(role, false), ...from('PUBLIC', false)] },
+    );
+  });
 });

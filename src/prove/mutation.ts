@@ -8,6 +8,8 @@ import type { Relation } from '../checks/names.ts';
 export interface Damage {
   /** For people: `drop the index`, `"status" = 'backplan: broken' in one row`. */
   readonly what: string;
+  /** Which part of the assertion it breaks. Each part must go red by one of its damages; default: all of it. */
+  readonly aspect?: string;
   /** Statements, in this order. Triggers and foreign keys do not fire meanwhile (session_replication_role). */
   readonly sql: readonly string[];
   /**
@@ -21,7 +23,8 @@ export interface Mutation {
   /** The check kind that it is for. */
   readonly kind: string;
   /**
-   * Ways to break what the check asserts, the smallest first. They are tried until one of them turns the check red.
+   * Ways to break what the check asserts, the smallest first. Of each aspect they are tried until one of them turns
+   * the check red.
    * @throws when what is to be broken cannot be found
    */
   damages(client: CheckClient, params: unknown, options: CheckOptions): Promise<readonly Damage[]>;

@@ -1,12 +1,13 @@
 /** Mutations for checks of objects: one that is missing, other than it should be, or there although it must not be. */
+import { isMissingObject } from '../checks/catalog-check.ts';
+import type { CheckClient } from '../checks/check-kind.ts';
 import { findIndex, findTable, isMissing, requireTable } from '../checks/names.ts';
+import { findSequences, sequencePositions } from '../checks/sequence-state.ts';
 import { identifier, literal } from '../postgres/client.ts';
 import { parseName } from '../postgres/object-name.ts';
+import { aspectOf, columnDamages, type IndexSpec, indexDamages, lie, OTHER, text } from './catalog.ts';
 import { type Damage, damage, type Existence, type Mutation, mutation } from './mutation.ts';
-import { rowsOf } from './rows.ts';
-
-/** How an object is called that has another name from now on. */
-const OTHER = '"backplan: renamed"';
+import { breakValues, deleteRows, rowsOf } from './rows.ts';
 
 /** A name of a plan as SQL; without a schema the object is made in public. */
 function qualified(text: string): string {
@@ -33,13 +34,71 @@ function relation(kind: string, type: string, create: (name: string) => string):
 }
 
 const table = relation('table', 'TABLE', (name) => `CREATE TABLE ${name} ()`);
-const view = relation('view', 'VIEW', (name) => `CREATE VIEW ${name} AS SELECT 1 AS n`);
-const materializedView = relation(
+const sequenceName = relation('sequence', 'SEQUENCE', (name) => `CREATE SEQUENCE ${name}`);
+const viewName = relation(
   'materializedView',
   'MATERIALIZED VIEW',
   (name) => `CREATE MATERIALIZED VIEW ${name} AS SELECT 1 AS n`,
 );
-const sequence = relation('sequence', 'SEQUENCE', (name) => `CREATE SEQUENCE ${name}`);
+
+/** Damages to the relation itself, and more. */
+function alsoOf<P extends Existence & { name: string }>(
+  base: Mutation,
+  more: (client: CheckClient, params: P) => Promise<readonly Damage[]>,
+): Mutation {
+  return mutation<P>(base.kind, async (client, params, options) => [
+    ...(await base.damages(client, params, options)),
+    ...(params.exists === false ? [] : await more(client, params)),
+  ]);
+}
+
+const materializedView = alsoOf<Existence & { name: string; populated?: boolean }>(
+  viewName,
+  async (client, { name, populated }) => {
+    const { oid } = await requireTable(client, name);
+    return populated === false
+      ? []
+      : [lie('rows in it', 'pg_class', 'relispopulated = false', `oid = ${oid}`)];
+  },
+);
+
+interface SequenceSpec extends Existence {
+  readonly name: string;
+  readonly table?: string;
+  readonly increment?: number;
+  readonly type?: string;
+  readonly ahead?: boolean;
+}
+
+const sequence = alsoOf<SequenceSpec>(sequenceName, async (client, wanted) => {
+  const [found] = await findSequences(client, [wanted.name]);
+  const [one] = found === undefined || isMissingObject(found) ? [] : found;
+  if (one === undefined) return [];
+  const used = (await sequencePositions(client, [one])).get(one.oid)?.used ?? [];
+  const itself = `seqrelid = ${one.oid}`;
+  const anew = `ALTER SEQUENCE ${identifier(one.schema)}.${identifier(one.name)} RESTART WITH ${one.min}`;
+  return [
+    ...(wanted.ahead === false || !used.some(({ value }) => value >= BigInt(one.min))
+      ? []
+      : aspectOf('being ahead', damage(`${wanted.name} starts anew`, anew))),
+    ...(wanted.increment === undefined
+      ? []
+      : [lie('increment', 'pg_sequence', 'seqincrement = seqincrement + 1', itself)]),
+    ...(wanted.type === undefined
+      ? []
+      : [lie('type', 'pg_sequence', 'seqtypid = CASE seqtypid WHEN 20 THEN 23 ELSE 20 END', itself)]),
+    ...(wanted.table === undefined
+      ? []
+      : aspectOf(
+          'owner',
+          damage(
+            'owned by no column',
+            `DELETE FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objid = ${one.oid} AND refobjsubid > 0`,
+          ),
+        )),
+  ];
+});
+const view = relation('view', 'VIEW', (name) => `CREATE VIEW ${name} AS SELECT 1 AS n`);
 
 type Tables =
   | readonly string[]
@@ -65,22 +124,12 @@ const tables = mutation<Tables>('tables', async (client, params) => {
   return damages;
 });
 
-const columns = mutation<{ table: string; columns: Record<string, string | Existence> }>(
-  'columns',
-  async (client, { table: name, columns: wanted }) => {
-    const { sql } = await requireTable(client, name);
-    return Object.entries(wanted).map(([column, facts]) =>
-      typeof facts !== 'string' && facts.exists === false
-        ? damage(
-            `add column ${column}`,
-            `ALTER TABLE ${sql} ADD COLUMN ${identifier(column)} pg_catalog.text`,
-          )
-        : damage(
-            `rename column ${column}`,
-            `ALTER TABLE ${sql} RENAME COLUMN ${identifier(column)} TO ${OTHER}`,
-          ),
-    );
-  },
+const columns = mutation<{
+  table: string;
+  columns: Parameters<typeof columnDamages>[2];
+  exact?: boolean;
+}>('columns', async (client, { table: name, columns: wanted, exact }) =>
+  columnDamages(client, name, wanted, exact === true),
 );
 
 interface Statement extends Record<string, unknown> {
@@ -111,7 +160,11 @@ function keys(kind: string, types: readonly string[], make: string): Mutation {
       return [damage(`add ${make} (${on})`, `ALTER TABLE ${found.sql} ADD ${make} (${on})`)];
     }
     const sql = (await client.query<Statement>(DROP_KEYS, [found.oid, types])).map((each) => each.sql);
-    return [damage(`drop the keys of ${name}`, ...sql)];
+    const kindOfIndex = types.includes('u') ? 'indisunique' : 'indisprimary';
+    return [
+      damage(`drop the keys of ${name}`, ...sql),
+      lie('validity', 'pg_index', 'indisvalid = false', `indrelid = ${found.oid} AND ${kindOfIndex}`),
+    ];
   });
 }
 
@@ -122,9 +175,13 @@ interface Reference extends Keys {
   readonly columns: readonly string[];
   readonly references: { readonly table: string; readonly columns: readonly string[] };
   readonly data?: boolean;
+  readonly validated?: boolean;
+  readonly onDelete?: string;
+  readonly onUpdate?: string;
+  readonly deferrable?: boolean;
 }
 
-const foreignKey = mutation<Reference>('foreignKey', async (client, params) => {
+const foreignKey = mutation<Reference>('foreignKey', async (client, params, options) => {
   const { table: found, columns: list } = await rowsOf(client, params.table, params.columns);
   const target = await requireTable(client, params.references.table);
   if (params.exists === false) {
@@ -142,41 +199,60 @@ const foreignKey = mutation<Reference>('foreignKey', async (client, params) => {
        AND conkey::pg_catalog.int4[] @> $3::pg_catalog.int4[]`,
     [found.oid, target.oid, list.map(({ number }) => number)],
   );
+  const itself = `contype = 'f' AND conrelid = ${found.oid} AND confrelid = ${target.oid}`;
+  const action = (at: string) => `${at} = CASE ${at} WHEN 'c' THEN 'r' ELSE 'c' END::pg_catalog."char"`;
+  const say = (aspect: string, set: string) => lie(aspect, 'pg_constraint', set, itself);
   return [
-    damage('drop the foreign key', ...drops.map(({ sql }) => sql)),
-    damage('disable its triggers', `ALTER TABLE ${found.sql} DISABLE TRIGGER ALL`),
+    ...aspectOf('presence', damage('drop the foreign key', ...drops.map(({ sql }) => sql))),
+    ...(params.validated === false ? [] : [say('validity', 'convalidated = false')]),
+    ...aspectOf('triggers', damage('disable its triggers', `ALTER TABLE ${found.sql} DISABLE TRIGGER ALL`)),
+    ...(params.onDelete === undefined ? [] : [say('ON DELETE', action('confdeltype'))]),
+    ...(params.onUpdate === undefined ? [] : [say('ON UPDATE', action('confupdtype'))]),
+    ...(params.deferrable === undefined ? [] : [say('deferrability', 'condeferrable = NOT condeferrable')]),
+    ...(params.data === false
+      ? []
+      : aspectOf('data', ...breakValues({ table: found, columns: list }, options), deleteRows(target, {}))),
   ];
 });
 
-const constraint = mutation<Existence & { table?: string; domain?: string; name: string }>(
-  'constraint',
-  async (client, { table: on, domain, name, exists }) => {
-    if (on === undefined) {
-      const type = qualified(domain ?? '');
-      return exists === false
-        ? [
-            damage(
-              'add the constraint',
-              `ALTER DOMAIN ${type} ADD CONSTRAINT ${identifier(name)} CHECK (true) NOT VALID`,
-            ),
-          ]
-        : [damage('drop the constraint', `ALTER DOMAIN ${type} DROP CONSTRAINT ${identifier(name)}`)];
-    }
-    const { sql } = await requireTable(client, on);
+const constraint = mutation<
+  Existence & { table?: string; domain?: string; name: string; validated?: boolean }
+>('constraint', async (client, { table: on, domain, name, exists, validated }) => {
+  const doubt = (owner: string) =>
+    validated === false
+      ? []
+      : [lie('validity', 'pg_constraint', 'convalidated = false', `conname = ${text(name)} AND ${owner}`)];
+  if (on === undefined) {
+    const type = qualified(domain ?? '');
     return exists === false
       ? [
           damage(
             'add the constraint',
-            `ALTER TABLE ${sql} ADD CONSTRAINT ${identifier(name)} CHECK (true) NOT VALID`,
+            `ALTER DOMAIN ${type} ADD CONSTRAINT ${identifier(name)} CHECK (true) NOT VALID`,
           ),
         ]
-      : [damage('drop the constraint', `ALTER TABLE ${sql} DROP CONSTRAINT ${identifier(name)} CASCADE`)];
-  },
-);
+      : [
+          damage('drop the constraint', `ALTER DOMAIN ${type} DROP CONSTRAINT ${identifier(name)}`),
+          ...doubt('contypid <> 0'),
+        ];
+  }
+  const { oid, sql } = await requireTable(client, on);
+  return exists === false
+    ? [
+        damage(
+          'add the constraint',
+          `ALTER TABLE ${sql} ADD CONSTRAINT ${identifier(name)} CHECK (true) NOT VALID`,
+        ),
+      ]
+    : [
+        damage('drop the constraint', `ALTER TABLE ${sql} DROP CONSTRAINT ${identifier(name)} CASCADE`),
+        ...doubt(`conrelid = ${oid}`),
+      ];
+});
 
-const index = mutation<Existence & { name: string; table?: string }>(
+const index = mutation<Existence & IndexSpec & { name: string; table?: string }>(
   'index',
-  async (client, { name, table: on, exists }) => {
+  async (client, { name, table: on, exists, ...spec }) => {
     const owner = on === undefined ? undefined : await findTable(client, on);
     if (exists === false) {
       if (owner === undefined || isMissing(owner)) return [];
@@ -187,7 +263,14 @@ const index = mutation<Existence & { name: string; table?: string }>(
     const schema = owner === undefined || isMissing(owner) ? undefined : owner.schema;
     const found = await findIndex(client, name, schema);
     if (isMissing(found)) return [];
-    return [damage('rename the index', `ALTER INDEX ${found.sql} RENAME TO ${OTHER}`)];
+    const [row] = await client.query<{ sql: string }>(
+      'SELECT indrelid::pg_catalog.regclass::pg_catalog.text AS sql FROM pg_catalog.pg_index WHERE indexrelid = $1::pg_catalog.regclass',
+      [found.sql],
+    );
+    return [
+      damage('rename the index', `ALTER INDEX ${found.sql} RENAME TO ${OTHER}`),
+      ...indexDamages(found.sql, parseName(name).name, row?.sql ?? '', spec),
+    ];
   },
 );
 
@@ -226,26 +309,41 @@ const functionExists = mutation<Existence & { name: string; arguments?: readonly
   },
 );
 
-const trigger = mutation<Existence & { table: string; name: string; enabled?: boolean | string }>(
-  'trigger',
-  async (client, { table: on, name, enabled = true, exists }) => {
-    const { sql } = await requireTable(client, on);
-    const change = (word: string) => `ALTER TABLE ${sql} ${word} TRIGGER ${identifier(name)}`;
-    if (exists === false) {
-      return [
-        damage(
-          'make the trigger',
-          `CREATE TRIGGER ${identifier(name)} BEFORE UPDATE ON ${sql} FOR EACH ROW EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()`,
-        ),
-      ];
-    }
+const trigger = mutation<
+  Existence & {
+    table: string;
+    name: string;
+    enabled?: boolean | string;
+    function?: string;
+    definition?: string;
+  }
+>('trigger', async (client, { table: on, name, enabled = true, exists, function: calls, definition }) => {
+  const { oid, sql } = await requireTable(client, on);
+  const change = (word: string) => `ALTER TABLE ${sql} ${word} TRIGGER ${identifier(name)}`;
+  if (exists === false) {
     return [
-      enabled === false || enabled === 'disabled'
-        ? damage('enable the trigger', change('ENABLE'))
-        : damage('disable the trigger', change('DISABLE')),
+      damage(
+        'make the trigger',
+        `CREATE TRIGGER ${identifier(name)} BEFORE UPDATE ON ${sql} FOR EACH ROW EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()`,
+      ),
     ];
-  },
-);
+  }
+  const itself = `tgrelid = ${oid} AND tgname = ${text(name)}`;
+  const other = `'pg_catalog.suppress_redundant_updates_trigger()'::pg_catalog.regprocedure`;
+  return [
+    enabled === false || enabled === 'disabled'
+      ? damage('enable the trigger', change('ENABLE'))
+      : damage('disable the trigger', change('DISABLE')),
+    ...aspectOf('presence', damage('drop the trigger', `DROP TRIGGER ${identifier(name)} ON ${sql}`)),
+    ...(calls === undefined ? [] : [lie('function', 'pg_trigger', `tgfoid = ${other}`, itself)]),
+    // What it fires on, for each row or statement, before or after.
+    ...(definition === undefined
+      ? []
+      : [28, 1, 2].map((bits) =>
+          lie('definition', 'pg_trigger', `tgtype = tgtype # ${bits}::pg_catalog.int2`, itself),
+        )),
+  ];
+});
 
 const enumType = mutation<Existence & { name: string; labels?: readonly string[] }>(
   'enumType',
@@ -275,11 +373,18 @@ const enumType = mutation<Existence & { name: string; labels?: readonly string[]
   },
 );
 
-const extension = mutation<Existence & { name: string }>('extension', async (_client, { name, exists }) => [
-  exists === false
-    ? damage('install it', `CREATE EXTENSION ${identifier(name)}`)
-    : damage('drop the extension', `DROP EXTENSION ${identifier(name)} CASCADE`),
-]);
+const extension = mutation<Existence & { name: string; version?: string }>(
+  'extension',
+  async (_client, { name, exists, version }) =>
+    exists === false
+      ? [damage('install it', `CREATE EXTENSION ${identifier(name)}`)]
+      : [
+          damage('drop the extension', `DROP EXTENSION ${identifier(name)} CASCADE`),
+          ...(version === undefined ? [] : ['0', '9999']).map((other) =>
+            lie('version', 'pg_extension', `extversion = '${other}'`, `extname = ${text(name)}`),
+          ),
+        ],
+);
 
 const schema = mutation<Existence & { name: string }>('schema', async (_client, { name, exists }) => [
   exists === false
@@ -304,22 +409,58 @@ const partition = mutation<Existence & { table: string }>(
   },
 );
 
-const rowLevelSecurity = mutation<Existence & { table: string }>(
-  'rowLevelSecurity',
-  async (client, { table: name, exists }) => {
-    const { sql } = await requireTable(client, name);
-    const word = exists === false ? 'ENABLE' : 'DISABLE';
-    return [
-      damage(`${word.toLowerCase()} row-level security`, `ALTER TABLE ${sql} ${word} ROW LEVEL SECURITY`),
-    ];
-  },
-);
+const rowLevelSecurity = mutation<
+  Existence & { table: string; forced?: boolean; policies?: readonly (string | { readonly name: string })[] }
+>('rowLevelSecurity', async (client, { table: name, exists, forced, policies = [] }) => {
+  const { oid, sql } = await requireTable(client, name);
+  const word = exists === false ? 'ENABLE' : 'DISABLE';
+  return [
+    damage(`${word.toLowerCase()} row-level security`, `ALTER TABLE ${sql} ${word} ROW LEVEL SECURITY`),
+    ...(exists === false || forced === undefined
+      ? []
+      : [lie('force', 'pg_class', 'relforcerowsecurity = NOT relforcerowsecurity', `oid = ${oid}`)]),
+    ...policies.flatMap((policy) => {
+      const called = typeof policy === 'string' ? policy : policy.name;
+      const what = `policy ${called}`;
+      return aspectOf(what, damage(`drop ${what}`, `DROP POLICY ${identifier(called)} ON ${sql}`));
+    }),
+  ];
+});
 
-const role = mutation<Existence & { name: string }>('role', async (_client, { name, exists }) => [
-  exists === false
-    ? damage('make the role', `CREATE ROLE ${identifier(name)}`)
-    : damage('rename the role', `ALTER ROLE ${identifier(name)} RENAME TO ${OTHER}`),
-]);
+const ROLE_FACTS = {
+  login: 'rolcanlogin',
+  superuser: 'rolsuper',
+  inherit: 'rolinherit',
+  createRole: 'rolcreaterole',
+  createDatabase: 'rolcreatedb',
+  replication: 'rolreplication',
+  bypassRowSecurity: 'rolbypassrls',
+} as const;
+
+const role = mutation<
+  Existence & { name: string; connectionLimit?: number; memberOf?: readonly string[] } & {
+    readonly [Fact in keyof typeof ROLE_FACTS]?: boolean;
+  }
+>('role', async (_client, params) => {
+  const { name, exists } = params;
+  if (exists === false) return [damage('make the role', `CREATE ROLE ${identifier(name)}`)];
+  const itself = `rolname = ${text(name)}`;
+  return [
+    damage('rename the role', `ALTER ROLE ${identifier(name)} RENAME TO ${OTHER}`),
+    ...Object.entries(ROLE_FACTS)
+      .filter(([fact]) => params[fact as keyof typeof ROLE_FACTS] !== undefined)
+      .map(([fact, column]) => lie(fact, 'pg_authid', `${column} = NOT ${column}`, itself)),
+    ...(params.connectionLimit === undefined
+      ? []
+      : [lie('connection limit', 'pg_authid', 'rolconnlimit = rolconnlimit + 1', itself)]),
+    ...(params.memberOf ?? []).flatMap((group) =>
+      aspectOf(
+        `member of ${group}`,
+        damage(`no member of ${group}`, `REVOKE ${identifier(group)} FROM ${identifier(name)} CASCADE`),
+      ),
+    ),
+  ];
+});
 
 const databaseSettings = mutation<{ roles?: Record<string, unknown> }>(
   'databaseSettings',

@@ -99,24 +99,51 @@ async function proveOne(client: Client, entry: Entry, options: ProveOptions): Pr
     options.signal.throwIfAborted();
     return { outcome: 'notTried', message: toBackplanError(error).message, tried: 0 };
   }
+  const passed = before.status === 'passed';
+  let tried = 0;
+  let proved: Said | undefined;
+  let untried: Said | undefined;
+  for (const aspect of new Set(damages.map((each) => each.aspect))) {
+    const own = damages.filter((each) => each.aspect === aspect);
+    const said = await proveAspect(client, entry, own, passed, options.signal);
+    if (said.outcome === 'absent') continue;
+    tried += said.tried;
+    // One part that it does not see is enough.
+    if (said.outcome === 'stayedGreen') return { ...said, tried };
+    if (said.outcome === 'proved') proved ??= said;
+    else untried ??= said;
+  }
+  const whole = untried ?? proved;
+  if (whole !== undefined) return { ...whole, tried };
+  const message = damages.length === 0 ? 'there is nothing that could be broken' : NOTHING;
+  return { outcome: 'notTried', message, tried };
+}
+
+/** `absent`: there is nothing of it here, such as rows of an empty table. */
+async function proveAspect(
+  client: Client,
+  entry: Entry,
+  damages: readonly Damage[],
+  passed: boolean,
+  signal: AbortSignal,
+): Promise<(Said & { readonly outcome: ProofOutcome }) | { readonly outcome: 'absent' }> {
   let tried = 0;
   let last: { damage: string; message: string } | undefined;
-  let why = 'there is nothing that could be broken';
+  let why: string | undefined;
   for (const damage of damages) {
-    options.signal.throwIfAborted();
+    signal.throwIfAborted();
     const end = await examine(client, entry, damage);
     if (typeof end === 'string') {
-      why = `${damage.what}: ${end}`;
+      if (end !== NOTHING) why = `${damage.what}: ${end}`;
       continue;
     }
     tried++;
     last = { damage: damage.what, message: end.message };
-    if (end.status === 'failed' || (end.status === 'warned' && before.status === 'passed'))
+    if (end.status === 'failed' || (end.status === 'warned' && passed))
       return { outcome: 'proved', ...last, tried };
   }
-  return last === undefined
-    ? { outcome: 'notTried', message: why, tried }
-    : { outcome: 'stayedGreen', ...last, tried };
+  if (last !== undefined) return { outcome: 'stayedGreen', ...last, tried };
+  return why === undefined ? { outcome: 'absent' } : { outcome: 'notTried', message: why, tried };
 }
 
 function reader(client: Client): CheckClient {

@@ -1,5 +1,6 @@
 /** For every check kind: on a database with hard names a sound check goes red under its mutation. */
 import { describe, expect, it } from 'vitest';
+import type { CheckKind } from '../../src/checks/check-kind.ts';
 import { checkKinds } from '../../src/checks/index.ts';
 import { runSuite } from '../../src/checks/suite.ts';
 import { parseConnection } from '../../src/postgres/connection.ts';
@@ -24,7 +25,8 @@ CREATE TABLE "User" ("i d" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   status text NOT NULL CHECK (status IN ('active', 'off')));
 CREATE UNIQUE INDEX "User e-mail" ON "User" ("e-mail");
 CREATE INDEX "User tenant" ON "User" ("tenantId");
-CREATE TABLE "Note" (id serial PRIMARY KEY, "userId" bigint, "tenantId" int);
+CREATE TABLE "Note" (id serial PRIMARY KEY, "userId" bigint, "tenantId" int, "te xt" text);
+CREATE INDEX "Note some" ON "Note" (lower("te xt")) INCLUDE (id) WHERE "userId" > 0;
 CREATE TABLE part (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
 CREATE TABLE "part 1" PARTITION OF part FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE VIEW "Vi ew" AS SELECT "i d" FROM "User";
@@ -33,7 +35,7 @@ CREATE FUNCTION "Fu nc"() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW;
 CREATE TRIGGER "Tri g" BEFORE INSERT OR UPDATE OR DELETE ON "User" FOR EACH ROW EXECUTE FUNCTION "Fu nc"();
 ALTER TABLE "User" ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON "User" USING (true);
-GRANT SELECT ON "User" TO "${role}";
+GRANT SELECT ON "User" TO "${role}"; GRANT SELECT, UPDATE ON "Note" TO "${role}"; GRANT pg_monitor TO "${role}";
 CREATE TABLE "_prisma_migrations" (id text PRIMARY KEY, checksum text, finished_at timestamptz, migration_name text NOT NULL,
   logs text, rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(), applied_steps_count int NOT NULL DEFAULT 1);
 INSERT INTO "_prisma_migrations" (id, checksum, finished_at, migration_name) VALUES ('1', 'x', now(), '1_init');
@@ -50,26 +52,72 @@ const there: readonly (readonly [string, unknown, Record<string, unknown>?])[] =
   ['tables', ['User', TENANT]],
   ['table', { name: TENANT, columns: ['id'] }],
   ['columns', { table: 'User', columns: { 'e-mail': 'character varying(30)' } }],
+  [
+    'columns',
+    {
+      table: TENANT,
+      columns: {
+        'na"me': { type: 'text', nullable: false, default: false, identity: false, collation: 'default' },
+        mood: { type: '"odd.schema"."Mo od"', default: true, generated: false },
+        twice: { generated: true, nullable: true },
+        gone: { exists: false },
+      },
+    },
+  ],
+  ['columns', { table: 'User', columns: { 'i d': { identity: 'always', nullable: false } } }],
   ['primaryKey', { table: 'User', columns: ['i d'] }],
   ['unique', { table: 'User', columns: ['e-mail'] }],
   ['unique', { table: TENANT, columns: ['na"me', 'mood'] }],
   ['foreignKey', { table: 'User', columns: ['tenantId'], references: { table: TENANT, columns: ['id'] } }],
+  [
+    'foreignKey',
+    {
+      table: TENANT,
+      columns: ['boss'],
+      references: { table: TENANT, columns: ['id'] },
+      onDelete: 'noAction',
+      onUpdate: 'noAction',
+      deferrable: false,
+    },
+  ],
   ['constraint', { table: TENANT, name: 'sea ts' }],
   ['constraint', { domain: 'Label', name: 'not "empty"' }],
   ['index', { name: 'User tenant', table: 'User', columns: ['tenantId'] }],
+  ['index', { name: 'User e-mail', columns: ['e-mail'], unique: true, method: 'btree', where: false }],
+  ['index', { name: 'Note some', columns: ['lower("te xt")'], include: ['id'], where: '"userId" > 0' }],
   ['view', { name: 'Vi ew' }],
   ['materializedView', { name: '"odd.schema"."Mat"' }],
   ['sequence', { name: 'Note_id_seq' }],
+  ['sequence', { name: 'Note_id_seq', table: 'Note', column: 'id', increment: 1, type: 'integer' }],
   ['sequences', {}],
   ['function', { name: 'Fu nc' }],
   ['trigger', { table: 'User', name: 'Tri g' }],
+  [
+    'trigger',
+    { table: 'User', name: 'Tri g', function: 'Fu nc', definition: 'BEFORE INSERT OR DELETE OR UPDATE' },
+  ],
+  ['trigger', { table: 'User', name: 'Tri g', definition: 'FOR EACH ROW' }],
   ['enumType', { name: '"odd.schema"."Mo od"', labels: ['up', "quo'te"] }],
   ['extension', { name: 'citext' }],
   ['schema', { name: 'odd.schema' }],
   ['partition', { table: 'part', partitions: ['part 1'] }],
   ['rowLevelSecurity', { table: 'User' }],
+  ['rowLevelSecurity', { table: 'User', forced: false, policies: ['mine'] }],
+  ['extension', { name: 'citext', version: '>= 1.0' }],
   ['role', { name: role }],
+  [
+    'role',
+    {
+      name: role,
+      login: false,
+      superuser: false,
+      inherit: true,
+      connectionLimit: -1,
+      memberOf: ['pg_monitor'],
+    },
+  ],
   ['grant', { role, privileges: ['SELECT'], table: 'User' }],
+  ['grant', { role, privileges: ['SELECT', 'UPDATE'], table: 'Note' }],
   ['databaseSettings', { settings: { work_mem: '5MB' } }],
   ['migrations', { tool: 'prisma' }],
   ['isolation', {}],
@@ -147,29 +195,111 @@ describe('mutations', () => {
          SELECT count(*) FROM pg_attribute; SELECT last_value FROM "Note_id_seq"; SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database());`,
       );
     const before = state();
-    const shared = {
-      connection: parseConnection(sharedUrl(database)),
-      definitions: [...there, ...absent].map(([kind, params, keys]) => ({
-        kind,
-        with: params,
-        ...(keys === undefined ? {} : { shared: keys }),
-      })),
-      kinds: new Map(checkKinds.map((kind) => [kind.kind, kind])),
-      signal: new AbortController().signal,
-    };
-    const green = await runSuite(shared);
-    const proofs = await proveSuite({
-      ...shared,
-      mutations,
-      before: new Map(green.results.map((result) => [result.name, result])),
-      applicationName: 'prove test',
-      timeoutMs: 60_000,
-      only: [],
-      skip: [],
-      onProof: () => {},
-    });
+    const proofs = await prove(database, [...there, ...absent]);
     expect(proofs.filter(({ outcome }) => outcome !== 'proved')).toEqual([]);
     expect(proofs.length).toBe(there.length + absent.length + 1);
     expect(state()).toBe(before);
+    // Each part of what a check asserts is broken by itself: one that does not see it stays green.
+    for (const [kind, params, blind, damage] of BLIND) {
+      const [proof] = await prove(database, [[kind, params]], blind);
+      expect(proof, `${kind} ${damage}`).toMatchObject({ outcome: 'stayedGreen', damage });
+    }
   });
 });
+
+type Facts = Record<string, unknown>;
+const column = (name: string, facts: Facts, table = TENANT) => ({ table, columns: { [name]: facts } });
+const withoutFact =
+  (...facts: readonly string[]) =>
+  (params: unknown) => {
+    const only = (all: Facts) =>
+      Object.fromEntries(Object.entries(all).filter(([key]) => !facts.includes(key)));
+    const { columns, ...rest } = params as Facts;
+    if (columns === undefined || Array.isArray(columns)) return only(params as Facts);
+    return {
+      ...rest,
+      columns: Object.fromEntries(
+        Object.entries(columns as Facts).map(([name, each]) => [name, only(each as Facts)]),
+      ),
+    };
+  };
+const also = (more: Facts) => (params: unknown) => ({ ...(params as Facts), ...more });
+const boss = { table: TENANT, columns: ['boss'], references: { table: TENANT, columns: ['id'] } };
+const mail = { name: 'User e-mail', columns: ['e-mail'], unique: true, method: 'btree', where: false };
+const note = { name: 'Note_id_seq', table: 'Note', column: 'id', increment: 1, type: 'integer' };
+
+/** A check, what makes it blind for one part of it, and the damage that tells. */
+const BLIND: readonly (readonly [string, object, (params: unknown) => unknown, unknown])[] = [
+  ['columns', column('seats', { type: 'int' }), withoutFact('type'), 'type of seats'],
+  ['columns', column('id', { type: 'int', nullable: false }), withoutFact('nullable'), 'nullability of id'],
+  ['columns', column('at', { default: 'now()' }), withoutFact('default'), 'no default of at'],
+  ['columns', column('seats', { default: false }), withoutFact('default'), 'a default of seats'],
+  ['columns', column('twice', { generated: true }), withoutFact('generated'), 'generation of twice'],
+  ['columns', column('i d', { identity: 'always' }, 'User'), withoutFact('identity'), 'identity of i d'],
+  ['columns', column('na"me', { collation: 'default' }), withoutFact('collation'), 'collation of na"me'],
+  ['index', mail, withoutFact('columns'), 'its first column has another name'],
+  ['index', mail, withoutFact('unique'), 'uniqueness'],
+  ['index', mail, withoutFact('method'), 'method'],
+  ['index', mail, withoutFact('where'), 'a partial index'],
+  ['foreignKey', { ...boss }, also({ validated: false }), 'validity'],
+  ['foreignKey', { ...boss }, also({ data: false }), expect.stringContaining('delete rows of')],
+  ['foreignKey', { ...boss, onDelete: 'noAction' }, withoutFact('onDelete'), 'ON DELETE'],
+  ['foreignKey', { ...boss, onUpdate: 'noAction' }, withoutFact('onUpdate'), 'ON UPDATE'],
+  ['foreignKey', { ...boss, deferrable: false }, withoutFact('deferrable'), 'deferrability'],
+  ['constraint', { table: TENANT, name: 'sea ts' }, also({ validated: false }), 'validity'],
+  ['trigger', { table: 'User', name: 'Tri g', function: 'Fu nc' }, withoutFact('function'), 'function'],
+  ['sequence', note, withoutFact('increment'), 'increment'],
+  ['sequence', note, withoutFact('type'), 'type'],
+  ['sequence', note, withoutFact('table', 'column'), 'owned by no column'],
+  ['sequence', note, also({ ahead: false }), 'Note_id_seq starts anew'],
+  ['materializedView', { name: '"odd.schema"."Mat"' }, also({ populated: false }), 'rows in it'],
+  ['rowLevelSecurity', { table: 'User', policies: ['mine'] }, withoutFact('policies'), 'drop policy mine'],
+  ['role', { name: role, login: false }, withoutFact('login'), 'login'],
+  ['extension', { name: 'citext', version: '>= 1.0' }, withoutFact('version'), 'version'],
+  [
+    'grant',
+    { role, privileges: ['SELECT', 'UPDATE'], table: 'Note' },
+    also({ privileges: ['SELECT'] }),
+    'revoke UPDATE from all',
+  ],
+];
+
+/** @param blind what the kind sees of its parameters */
+async function prove(
+  database: string,
+  checks: typeof there | readonly (readonly [string, object])[],
+  blind: (params: unknown) => unknown = (params) => params,
+) {
+  const shared = {
+    connection: parseConnection(sharedUrl(database)),
+    definitions: checks.map(([kind, params, keys]) => ({
+      kind,
+      with: params,
+      ...(keys === undefined ? {} : { shared: keys }),
+    })),
+    kinds: new Map(
+      checkKinds.map((kind) => [
+        kind.kind,
+        {
+          ...kind,
+          run: (client, params, options) => kind.run(client, blind(params), options),
+          ...(kind.runAll === undefined
+            ? {}
+            : { runAll: (client, all, options) => kind.runAll?.(client, all.map(blind), options) }),
+        } as CheckKind,
+      ]),
+    ),
+    signal: new AbortController().signal,
+  };
+  const green = await runSuite(shared);
+  return await proveSuite({
+    ...shared,
+    mutations,
+    before: new Map(green.results.map((result) => [result.name, result])),
+    applicationName: 'prove test',
+    timeoutMs: 60_000,
+    only: [],
+    skip: [],
+    onProof: () => {},
+  });
+}

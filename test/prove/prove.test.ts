@@ -87,6 +87,11 @@ describe('backplan prove', { timeout: 120_000 }, () => {
       { name: 'page checksums', outcome: expect.stringMatching(/noMutation|notTried/) },
     ]);
     expect(code).toBe(3);
+    // What could not be broken is not proven.
+    const rest = await prove([plan, '--skip', 'cannot fail']);
+    expect(rest.text).toContain('"CHECKS_NOT_TRIED"');
+    expect(rest.code).toBe(5);
+    expect((await prove([plan, '--only', 'can fail'])).code).toBe(0);
   });
 
   it('tells by check --compare that it broke after the backup', async () => {
