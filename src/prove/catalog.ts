@@ -6,10 +6,21 @@ import type { CheckClient } from '../checks/check-kind.ts';
 import { requireTable } from '../checks/names.ts';
 import { identifier, literal } from '../postgres/client.ts';
 import { type Column, loadColumns } from '../postgres/columns.ts';
+import { parseName } from '../postgres/object-name.ts';
 import type { Damage, Existence } from './mutation.ts';
 
 /** How an object is called that has another name from now on. */
 export const OTHER = '"backplan: renamed"';
+
+/** A name of a plan as SQL; without a schema the object is made in public. */
+export function qualified(text: string): string {
+  const { schema = 'public', name } = parseName(text);
+  return `${identifier(schema)}.${identifier(name)}`;
+}
+
+export interface Statement extends Record<string, unknown> {
+  readonly sql: string;
+}
 
 /** A text as SQL. */
 export function text(value: string): string {
