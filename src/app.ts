@@ -7,8 +7,11 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { checkKinds } from './checks/index.ts';
 import { executeJob } from './engine/execute.ts';
-import { BackplanError } from './errors.ts';
+import { BackplanError, toBackplanError } from './errors.ts';
+import { notificationsForRun } from './notify/for-run.ts';
 import { notifierKinds } from './notify/index.ts';
+import { makeNotifications, type Notifications } from './notify/notifications.ts';
+import type { ProvenBackup } from './notify/occurrence.ts';
 import { type Diagnostic, formatDiagnostic } from './plan/diagnostic.ts';
 import { loadPlan } from './plan/load.ts';
 import type { Job, Plan } from './plan/model.ts';
@@ -20,6 +23,7 @@ import { closeReporters, listenersOf } from './report/index.ts';
 import type { Reporter } from './report/reporter.ts';
 import { makeRunLogReporter } from './report/run-log.ts';
 import { locksFile } from './repository/layout.ts';
+import { isProven, isWhole } from './repository/manifest.ts';
 import { openRepository, type RepositoryOptions } from './repository/open.ts';
 import type { Leases, Repository } from './repository/repository.ts';
 import { type Locks, openLocks } from './runs/lock.ts';
@@ -58,8 +62,27 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   readonly env?: NodeJS.ProcessEnv;
   readonly runId?: string;
+  /**
+   * Who tells people about the run. Without it the run makes its own for the notifiers of the job, and waits some
+   * seconds at its end; `null`: nobody is told by the run.
+   */
+  readonly notifications?: Notifications | null;
+  /** What is said besides the log of the run, for example that a notifier was not reached. */
+  readonly warn?: (message: string) => void;
   /** Collects the secrets of the run; reporters that print may share it. */
   readonly masker?: Masker;
+}
+
+export interface NotificationSettings {
+  readonly plan: Plan;
+  readonly journal: Journal;
+  readonly stateDirectory: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly masker?: Masker;
+  /** What could not be told, and why; masked. */
+  readonly onProblem: (message: string) => void;
+  /** What was told; masked. */
+  readonly onTold?: (message: string) => void;
 }
 
 export interface App {
@@ -70,6 +93,8 @@ export interface App {
   openState(directory?: string): Promise<Journal>;
   /** @throws ENV_MISSING, INPUT_INVALID, LOCKED, JOURNAL_FAILED: nothing has happened then */
   runJob(options: RunOptions): Promise<RunRecord>;
+  /** Tells people about what happens to a plan. To be closed. */
+  notifications(options: NotificationSettings): Notifications;
   /** A repository of the plan, its path resolved. @throws ENV_MISSING, REPOSITORY_UNUSABLE */
   repository(plan: Plan, name: string, env?: NodeJS.ProcessEnv): Promise<Repository>;
   /** Records runs that were cut as interrupted and removes what they owned. @throws JOURNAL_FAILED */
@@ -88,6 +113,7 @@ export function createApp(): App {
     stateDirectory,
     openState,
     runJob,
+    notifications: makePlanNotifications,
     repository,
     recover: recoverRuns,
   };
@@ -111,11 +137,11 @@ async function loadValidPlan(file: string): Promise<LoadedPlan> {
 
 /** `--state`, else $BACKPLAN_STATE, else the XDG state home. Source: XDG Base Directory Specification. */
 function stateDirectory(configured: string | undefined): string {
-  return resolve(
-    configured ??
-      process.env.BACKPLAN_STATE ??
-      join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'backplan'),
-  );
+  return resolve(configured ?? process.env.BACKPLAN_STATE ?? defaultStateDirectory());
+}
+
+function defaultStateDirectory(): string {
+  return resolve(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'backplan');
 }
 
 async function openState(directory?: string): Promise<Journal> {
@@ -124,16 +150,39 @@ async function openState(directory?: string): Promise<Journal> {
 
 async function runJob(options: RunOptions): Promise<RunRecord> {
   const { job, journal, signal, trigger, runId = newRunId(), masker = new Masker() } = options;
-  const plan = await resolveEnvironment(options.plan, options.env ?? process.env, masker, { job });
-  const reporters = [await makeRunLogReporter(), ...options.reporters];
+  const runLog = await makeRunLogReporter();
+  const notifications = notificationsForRun({
+    job,
+    run: runId,
+    shared: options.notifications,
+    signal,
+    make: () =>
+      makePlanNotifications({
+        ...options,
+        masker,
+        onProblem: (message) => {
+          // Not to all reporters: who reads JSON lines takes the record of the run for the last one.
+          runLog.on({ type: 'run:log', at: new Date().toISOString(), level: 'warn', message });
+          options.warn?.(message);
+        },
+        onTold: (message) =>
+          runLog.on({ type: 'run:log', at: new Date().toISOString(), level: 'info', message }),
+      }),
+  });
+  const reporters = [runLog, ...options.reporters, ...notifications.reporters];
   const listeners = listenersOf(reporters);
   const note = (message: string): void => {
     for (const listen of listeners)
       listen({ type: 'run:log', at: new Date().toISOString(), level: 'warn', message: masker.mask(message) });
   };
-  const stores = new RepositoryStores(plan, { run: runId, job: job.name, plan: plan.name }, note);
-  const databaseLocks = openLocks(lockFile(options.stateDirectory));
+  let stores: RepositoryStores | undefined;
+  let databaseLocks: Locks | undefined;
   try {
+    const plan = await resolveEnvironment(options.plan, options.env ?? process.env, masker, { job });
+    const places = new RepositoryStores(plan, { run: runId, job: job.name, plan: plan.name }, note);
+    const locks = openLocks(lockFile(options.stateDirectory));
+    stores = places;
+    databaseLocks = locks;
     return await executeJob({
       plan,
       // The environment is in the job's settings, too; a job made by the caller is not in the plan's list.
@@ -145,10 +194,11 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
       journal,
       locksFor: async (resource) =>
         'repository' in resource
-          ? { locks: await stores.locks(resource.repository), key: `backups of ${resource.database}` }
-          : { locks: databaseLocks, key: databaseKey(plan, resource) },
+          ? { locks: await places.locks(resource.repository), key: `backups of ${resource.database}` }
+          : { locks, key: databaseKey(plan, resource) },
       connection: (database) => connectionOf(plan, database),
-      repository: (name) => stores.open(name),
+      repository: (name) => places.open(name),
+      notify: notifications.announce,
       listeners,
       signal,
       trigger,
@@ -157,11 +207,53 @@ async function runJob(options: RunOptions): Promise<RunRecord> {
       stateDirectory: options.stateDirectory,
       settle: (run, status) => settleOwned(run, status, plan, journal),
     });
+  } catch (error) {
+    notifications.notStarted(toBackplanError(error));
+    throw error;
   } finally {
+    // Before the log of the run is closed: it says who could not be told.
+    await notifications.close();
     await closeReporters(reporters);
-    stores.close();
-    databaseLocks.close();
+    stores?.close();
+    databaseLocks?.close();
   }
+}
+
+function makePlanNotifications(settings: NotificationSettings): Notifications {
+  const { plan, journal, env = process.env, masker = new Masker(), onProblem, onTold } = settings;
+  const directory = resolve(settings.stateDirectory);
+  return makeNotifications({
+    plan,
+    kinds: notifiers,
+    env,
+    masker,
+    journal,
+    stateDirectory: directory,
+    stateIsDefault: directory === defaultStateDirectory(),
+    provenOf: (database) => newestProven(plan, database, env),
+    onProblem,
+    ...(onTold === undefined ? {} : { onTold }),
+  });
+}
+
+/** @throws REPOSITORY_UNUSABLE, ENV_MISSING when a repository that may hold a newer one cannot be read */
+async function newestProven(
+  plan: Plan,
+  database: string,
+  env: NodeJS.ProcessEnv,
+): Promise<ProvenBackup | null> {
+  const lists = await Promise.all(
+    Object.keys(plan.repositories).map(async (name) => (await repository(plan, name, env)).backups(database)),
+  );
+  const [newest] = lists
+    .flat()
+    .filter((backup) => isProven(backup) && isWhole(backup))
+    .sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
+  if (newest === undefined) return null;
+  return {
+    backup: `${newest.repository}:${newest.manifest.id}`,
+    takenAt: newest.manifest.startedAt,
+  };
 }
 
 /** A staging database is what a successful run was asked for; what a failed one leaves is removed. */

@@ -58,6 +58,7 @@ export const ERRORS = {
   RUN_NOT_FOUND: EXIT.invalidPlan,
   INTERNAL: EXIT.stepFailed,
   REPORT_FAILED: EXIT.stepFailed,
+  NOTIFY_FAILED: EXIT.stepFailed,
   // checks
   CHECKS_FAILED: EXIT.checksFailed,
   CHECKS_INCONCLUSIVE: EXIT.inconclusive,

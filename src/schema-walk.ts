@@ -104,14 +104,17 @@ function matching(schema: JsonSchema, key: string): JsonSchema | undefined {
   )?.[1];
 }
 
-/** Calls `visit` for every value inside `value` with the schema that describes it, outermost first. */
+/**
+ * Calls `visit` for every value inside `value` with the schema that describes it, outermost first. A text or a
+ * number in a union is a secret or a name when it is one in the branch that it was meant for.
+ */
 export function walk(
   schema: JsonSchema | undefined,
   value: unknown,
   visit: (schema: JsonSchema | undefined, value: unknown, path: readonly (string | number)[]) => void,
   path: readonly (string | number)[] = [],
 ): void {
-  visit(schema, value, path);
+  visit(schema === undefined ? undefined : withMarks(schema, value), value, path);
   if (Array.isArray(value)) {
     const items = schema === undefined ? undefined : itemSchema(schema, value);
     for (const [index, item] of value.entries()) walk(items, item, visit, [...path, index]);
@@ -123,6 +126,17 @@ export function walk(
       ]);
     }
   }
+}
+
+/** The schema with the marks of the branch that a scalar was meant for. */
+function withMarks(schema: JsonSchema, value: unknown): JsonSchema {
+  if (Array.isArray(value) || isRecord(value)) return schema;
+  const { 'x-secret': secret, 'x-ref': reference } = branchFor(schema, value) ?? {};
+  return {
+    ...schema,
+    ...(secret === undefined ? {} : { 'x-secret': secret }),
+    ...(reference === undefined ? {} : { 'x-ref': reference }),
+  };
 }
 
 /**

@@ -9,6 +9,7 @@ import { checkReportSchema } from './checks/report-schema.ts';
 import { schemas as listingSchemas } from './cli/listing-schemas.ts';
 import { daemonSettingsSchema } from './daemon/settings.ts';
 import { notifierKinds } from './notify/index.ts';
+import { messageSchema } from './notify/message-schema.ts';
 import { planSchema } from './plan/editor-schema.ts';
 import { proveReportSchema } from './prove/report-schema.ts';
 import { runReportSchema } from './report/files/run-report.ts';
@@ -32,6 +33,7 @@ const documents: Readonly<Record<string, JsonSchema>> = {
   proof: proofSchema,
   inventory: inventorySchema,
   run: runSchema,
+  notification: messageSchema,
   'check-report': checkReportSchema,
   'prove-report': proveReportSchema,
   'run-report': runReportSchema,

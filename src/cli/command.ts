@@ -17,6 +17,7 @@ export type Completes =
   | 'database'
   | 'repository'
   | 'suite'
+  | 'notifier'
   | 'backup'
   | 'run'
   | 'file'

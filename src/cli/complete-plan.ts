@@ -28,6 +28,8 @@ export async function namesFromPlan(completes: Completes, file: string, place: P
       return names(plan.repositories);
     case 'suite':
       return names(plan.suites);
+    case 'notifier':
+      return names(plan.notifiers);
     case 'input':
       return Object.values(plan.jobs[place.job ?? '']?.inputs ?? {}).map(({ name, description = '' }) => ({
         value: `${name}=`,

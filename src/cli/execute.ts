@@ -9,7 +9,7 @@ import type { StepKind } from '../steps/step-kind.ts';
 import type { CommandContext } from './command.ts';
 import { formatError } from './output.ts';
 import { openReports } from './report-files.ts';
-import { recoverState } from './state.ts';
+import { type OpenState, recoverState } from './state.ts';
 
 /** Lines in between, on a screen that may be drawing progress. */
 export type Say = (lines: readonly string[]) => Promise<void>;
@@ -37,6 +37,7 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
   }
   const reports = await openReports(execution.reports ?? [], app, plan);
   await using state = await recoverState(context, plan);
+  await using _told = await tellOfInterrupted(context, plan, execution.job, state);
   const shown = await makeReporter(context);
   const say: Say = async (lines) => {
     // Ends what is drawn in place; the reporter goes on with plain lines.
@@ -54,6 +55,7 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
     kinds: execution.kinds?.(say, state.journal) ?? [],
     trigger: 'manual',
     signal: context.signal,
+    warn: (message) => context.out.warn(message),
   });
   if (context.out.quiet && !context.out.json && record.error !== undefined) {
     process.stderr.write(`${formatError(record.error, context.out.paintError)}\n`);
@@ -68,6 +70,30 @@ export async function execute(context: CommandContext, plan: Plan, execution: Ex
     return code === EXIT.success ? EXIT.stepFailed : code;
   }
   return code;
+}
+
+/** Whoever was to be told of a run must hear that it was cut off. Goes on beside the run, and waits at its end. */
+async function tellOfInterrupted(
+  context: CommandContext,
+  plan: Plan,
+  job: Job,
+  { journal, interrupted }: OpenState,
+): Promise<AsyncDisposable> {
+  const runs = interrupted
+    .map((id) => journal.getRun(id))
+    .filter((run) => run.plan === plan.name && (plan.jobs[run.job]?.notify.length ?? 0) > 0);
+  // Commands of the moment tell nobody.
+  if (runs.length === 0 || !Object.hasOwn(plan.jobs, job.name))
+    return { [Symbol.asyncDispose]: async () => {} };
+  const app = await context.app();
+  const notifications = app.notifications({
+    plan,
+    journal,
+    stateDirectory: app.stateDirectory(context.globals.state),
+    onProblem: (message) => context.out.warn(message),
+  });
+  for (const run of runs) notifications.handle({ type: 'runFinished', run });
+  return { [Symbol.asyncDispose]: () => notifications.close(5000) };
 }
 
 async function makeReporter(context: CommandContext): Promise<Reporter | undefined> {

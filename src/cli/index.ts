@@ -25,6 +25,7 @@ export const commands = {
   verify: async () => (await import('./verify.ts')).verify,
   prune: async () => (await import('./prune.ts')).prune,
   drop: async () => (await import('./drop.ts')).drop,
+  notify: async () => (await import('./notify.ts')).notify,
   doctor: async () => (await import('./doctor.ts')).doctor,
   schema: async () => (await import('./schema.ts')).schema,
   completion: async () => (await import('./completion.ts')).completion,

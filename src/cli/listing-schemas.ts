@@ -8,6 +8,7 @@ import { doctorSchema } from './listings/doctor.ts';
 import { errorSchema } from './listings/error.ts';
 import { explanationSchema } from './listings/explanation.ts';
 import { initSchema } from './listings/init.ts';
+import { notifySchema } from './listings/notify.ts';
 import { runsSchema } from './listings/runs.ts';
 import { statusSchema } from './listings/status.ts';
 import { suiteSchema } from './listings/suite.ts';
@@ -21,6 +22,7 @@ export const schemas = {
   status: statusSchema,
   backups: backupsSchema,
   runs: runsSchema,
+  notify: notifySchema,
   doctor: doctorSchema,
   init: initSchema,
   suite: suiteSchema,

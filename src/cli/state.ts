@@ -5,6 +5,8 @@ import type { CommandContext } from './command.ts';
 
 export interface OpenState extends AsyncDisposable {
   readonly journal: Journal;
+  /** Ids of runs that were found cut off. */
+  readonly interrupted: readonly string[];
 }
 
 /**
@@ -14,9 +16,11 @@ export interface OpenState extends AsyncDisposable {
 export async function recoverState(context: CommandContext, plan: Plan): Promise<OpenState> {
   const app = await context.app();
   const journal = await app.openState(context.globals.state);
+  let interrupted: readonly string[];
   try {
     const report = await app.recover(plan, journal);
-    const { interrupted, removed, left } = report;
+    const { removed, left } = report;
+    interrupted = report.interrupted;
     if (interrupted.length > 0 || removed.length > 0) {
       const runs = interrupted.length === 0 ? 'earlier runs' : interrupted.join(', ');
       const what = removed.length === 0 ? 'nothing was left behind' : `removed ${things(removed)}`;
@@ -33,6 +37,7 @@ export async function recoverState(context: CommandContext, plan: Plan): Promise
   }
   return {
     journal,
+    interrupted,
     [Symbol.asyncDispose]: async () => journal.close(),
   };
 }

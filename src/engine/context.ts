@@ -25,6 +25,7 @@ export interface RunWorld {
   readonly databases: Map<string, DatabaseTarget>;
   connection(database: string): Connection;
   repository(name: string): Promise<Repository>;
+  readonly notify: StepContext['notify'];
 }
 
 /** The last lines of stderr that children of a step wrote; bounded. */
@@ -89,6 +90,7 @@ export function makeStepView(
       return target;
     },
     repository: world.repository,
+    notify: (names, announcement) => world.notify(names, masker.maskDeep(announcement)),
     own: (thing) => {
       // Not through `journalled`: what cannot be written down must not be made.
       const id = world.journal.own(run.id, thing);

@@ -14,7 +14,7 @@ import type { Listener, Outputs, RunRecord, RunStatus, Trigger, Verdict } from '
 import { newRunId } from '../runs/run-id.ts';
 import type { Journal } from '../runs/store.ts';
 import type { Masker } from '../secret.ts';
-import type { StepKind } from '../steps/step-kind.ts';
+import type { StepContext, StepKind } from '../steps/step-kind.ts';
 import { type ActiveRun, startRun } from './active-run.ts';
 import { type Cleanups, makeCleanups } from './cleanups.ts';
 import { circumstancesOf, decide, type Settled, survives } from './conditions.ts';
@@ -41,6 +41,8 @@ export interface ExecuteOptions {
   /** How to reach a database of the plan. */
   connection(database: string): Connection;
   repository(name: string): Promise<Repository>;
+  /** What `context.notify` of the steps does. */
+  readonly notify: StepContext['notify'];
   readonly listeners: readonly Listener[];
   /** Aborting it cancels the run. */
   readonly signal: AbortSignal;
@@ -136,7 +138,7 @@ async function runJob(
 }
 
 function makeWorld(run: ActiveRun, cleanups: Cleanups, options: ExecuteOptions): RunWorld {
-  const { plan, job, journal, masker, checkKinds, connection, repository } = options;
+  const { plan, job, journal, masker, checkKinds, connection, repository, notify } = options;
   return {
     run,
     plan,
@@ -148,6 +150,7 @@ function makeWorld(run: ActiveRun, cleanups: Cleanups, options: ExecuteOptions):
     databases: new Map(),
     connection,
     repository,
+    notify,
   };
 }
 

@@ -46,6 +46,7 @@ const HELPED_BY_RETRY = {
   DATABASE_MISSING: false,
   PERMISSION_DENIED: false,
   // Networks recover, servers start, space is freed, other runs end.
+  NOTIFY_FAILED: true,
   REPOSITORY_UNUSABLE: true,
   STORAGE_FAILED: true,
   DISK_FULL: true,

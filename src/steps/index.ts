@@ -4,6 +4,7 @@ import { check } from './check.ts';
 import { command } from './command.ts';
 import { copy } from './copy.ts';
 import { drop } from './drop.ts';
+import { notify } from './notify.ts';
 import { preflight } from './preflight.ts';
 import { promote } from './promote.ts';
 import { prove } from './prove.ts';
@@ -34,4 +35,5 @@ export const stepKinds: readonly StepKind[] = [
   recoverRows,
   sql,
   command,
+  notify,
 ];

@@ -11,6 +11,8 @@
  */
 
 import type { CheckKind } from '../checks/check-kind.ts';
+import type { Delivery } from '../notify/deliver.ts';
+import type { Announcement } from '../notify/occurrence.ts';
 import type { Plan } from '../plan/model.ts';
 import type { Connection } from '../postgres/connection.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -92,6 +94,8 @@ export interface StepContext {
   own(thing: OwnedThing): Owned;
   /** Runs when the run ends, however it ends, last in first out. For sandboxes and the like. */
   defer(cleanup: () => Promise<void>): void;
+  /** Tells notifiers of the plan something, and waits for what becomes of it. Never rejects because of them. */
+  notify(names: readonly string[], announcement: Announcement): Promise<readonly Delivery[]>;
   readonly checkKinds: ReadonlyMap<string, CheckKind>;
   /** Attaches a machine-readable report (check results, prune decisions) to the step's finished event. */
   report(report: unknown): void;

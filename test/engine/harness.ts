@@ -135,6 +135,7 @@ export async function runJob(
       repository: async (name) => {
         throw new BackplanError('REPOSITORY_UNUSABLE', `no repository ${name} here`);
       },
+      notify: async () => [],
       signal: new AbortController().signal,
       trigger: 'manual',
       masker,

@@ -23,6 +23,8 @@ export interface TestContext extends StepContext {
   owned(): OwnedThing[];
   /** Everything that was ever owned. */
   readonly everOwned: OwnedThing[];
+  /** What steps told notifiers; all of them took it. */
+  readonly told: { names: readonly string[]; title: string; text: string }[];
   readonly repositoryFolder: string;
   /** Runs what steps deferred, last in first out. Happens at the end of the test file as well. */
   cleanUp(): Promise<void>;
@@ -130,6 +132,18 @@ export function makeContext(options: TestContextOptions): TestContext {
       return { release: () => void owned.delete(thing) };
     },
     owned: () => [...owned],
+    told: [],
+    notify: async (names, { title, text }) => {
+      context.told.push({ names, title, text });
+      return names.map((notifier) => ({
+        notifier,
+        kind: 'webhook',
+        delivered: true,
+        said: '200 OK',
+        attempts: 1,
+        durationMs: 1,
+      }));
+    },
     defer: (cleanup) => void deferred.push(cleanup),
     checkKinds: new Map(),
     report: (report) => void context.reports.push(report),

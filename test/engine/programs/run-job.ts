@@ -54,6 +54,7 @@ const record = await executeJob({
   job,
   kinds,
   inputs: {},
+  notify: async () => [],
   checkKinds: new Map(),
   journal,
   locksFor: async () => ({ locks, key: 'database:crm' }),
