@@ -13,3 +13,20 @@ it('the plan of the README has no problem', async () => {
   expect(diagnostics).toEqual([]);
   expect(Object.keys(plan?.jobs ?? {})).toEqual(['nightly', 'restore']);
 });
+
+it('the alerts of the README have no problem', async () => {
+  const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8');
+  const text = /<!-- alerts:start -->\n```yaml\n(.*?)```/s.exec(readme)?.[1] ?? '';
+  const { vocabulary } = createApp();
+  const { plan, diagnostics } = await parsePlan(
+    'README.yaml',
+    `version: 1\nname: x\ndatabases: { d: { url: "\${URL}" } }\n${text}`,
+    vocabulary,
+  );
+  expect(diagnostics).toEqual([
+    // An address without a token needs no variable, but nobody can tell that from outside.
+    expect.objectContaining({ severity: 'warning', path: 'notifiers.ticket.webhook.url' }),
+  ]);
+  const kinds = Object.values(plan?.notifiers ?? {}).map(({ kind }) => kind);
+  expect(new Set(kinds)).toEqual(new Set(vocabulary.notifiers.keys()));
+});
