@@ -19,6 +19,8 @@ export interface Endpoint extends AsyncDisposable {
   readonly received: Received[];
   /** Answers of the requests to come, in order; after them everything is `200 ok`. */
   readonly replies: Reply[];
+  /** The answer by path, for requests that `replies` says nothing of. */
+  route: ((path: string) => Reply | undefined) | undefined;
   /** Resolves when so many requests have come. */
   until(count: number): Promise<void>;
 }
@@ -58,14 +60,15 @@ export async function startEndpoint(): Promise<Endpoint> {
         json: () => JSON.parse(body),
       };
       received.push(one);
-      (replies.shift() ?? status(200, 'ok'))(response, one);
+      (replies.shift() ?? endpoint.route?.(one.path) ?? status(200, 'ok'))(response, one);
       for (const wake of waiting) wake();
     });
   };
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  return {
+  const endpoint: Endpoint = {
+    route: undefined,
     url: `http://127.0.0.1:${port}`,
     received,
     replies,
@@ -84,6 +87,7 @@ export async function startEndpoint(): Promise<Endpoint> {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+  return endpoint;
 }
 
 export function makeMessage(change: Partial<Message> = {}): Message {
