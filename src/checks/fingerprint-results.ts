@@ -19,7 +19,9 @@ export interface FingerprintCheckOptions {
   /** Reads the schema as the backup knows it; undefined where it does not, or where it does not matter. */
   readonly inventory?: (() => Promise<Inventory | undefined>) | undefined;
   /** What the restore left out on purpose. */
-  readonly without?: { readonly owners?: boolean; readonly grants?: boolean } | undefined;
+  readonly without?:
+    | { readonly owners?: boolean; readonly grants?: boolean; readonly database?: boolean }
+    | undefined;
   readonly except: readonly string[];
   readonly tolerate: ReadonlySet<string>;
   readonly applicationName: string;

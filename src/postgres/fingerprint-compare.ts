@@ -6,8 +6,9 @@ import type { Progress } from '../runs/record.ts';
 import { type Client, identifier } from './client.ts';
 import { loadColumns } from './columns.ts';
 import { type DataTable, listDataTables, listSequences, nameTest } from './data-tables.ts';
-import { countLargeObjects, countRows, measureTable, readSequences } from './fingerprint.ts';
+import { countRows, measureTable, readSequences } from './fingerprint.ts';
 import { hasLane, LANE_VERSION, ROW_LANE } from './lanes.ts';
+import { countLargeObjects, sumLargeObjects } from './large-objects.ts';
 import { parseName, showName } from './object-name.ts';
 import { takeInventory } from './schema-inventory.ts';
 import { compareInventory, type ObjectDifference } from './schema-inventory-compare.ts';
@@ -59,7 +60,7 @@ export interface CompareOptions {
   /** The schema as it was: what is missing, added or different in it is a difference too. */
   readonly inventory?: Inventory;
   /** What the restore left out on purpose. */
-  readonly without?: { readonly owners?: boolean; readonly grants?: boolean };
+  readonly without?: { readonly owners?: boolean; readonly grants?: boolean; readonly database?: boolean };
   /** Part of the backup was restored. */
   readonly partial?: boolean;
   readonly signal?: AbortSignal;
@@ -89,20 +90,29 @@ export async function compareFingerprint(
   }
   await beginSnapshot(client);
   try {
-    const present = await listDataTables(client);
-    const all = [
-      ...fingerprint.tables.map(({ schema, table }) => ({ schema, name: table })),
-      ...present.map(({ schema, table }) => ({ schema, name: table })),
-    ];
-    const exceptions = (options.except ?? []).map((text) => nameTest(text, all));
-    const excepted = (schema: string, name: string) => exceptions.some((test) => test({ schema, name }));
-    const data = await compare(client, fingerprint, options, present, excepted);
-    return options.inventory === undefined
-      ? data
-      : await withObjects(client, data, options.inventory, options, excepted);
+    return await compareInTransaction(client, fingerprint, options);
   } finally {
     await client.query('ROLLBACK').catch(() => {});
   }
+}
+
+/** The same in the transaction that the caller has open, in which CANONICAL_SETTINGS are in force. */
+export async function compareInTransaction(
+  client: Client,
+  fingerprint: Fingerprint,
+  options: CompareOptions = {},
+): Promise<Comparison> {
+  const present = await listDataTables(client);
+  const all = [
+    ...fingerprint.tables.map(({ schema, table }) => ({ schema, name: table })),
+    ...present.map(({ schema, table }) => ({ schema, name: table })),
+  ];
+  const exceptions = (options.except ?? []).map((text) => nameTest(text, all));
+  const excepted = (schema: string, name: string) => exceptions.some((test) => test({ schema, name }));
+  const data = await compare(client, fingerprint, options, present, excepted);
+  return options.inventory === undefined
+    ? data
+    : await withObjects(client, data, options.inventory, options, excepted);
 }
 
 /** Whether a table may differ. */
@@ -120,6 +130,7 @@ async function withObjects(
     extras: options.extras !== false,
     ignoreOwners: options.without?.owners === true,
     ignoreGrants: options.without?.grants === true,
+    ignoreDatabase: options.without?.database === true,
     partial: options.partial === true,
     excepted: (table) => {
       const { schema = 'public', name } = parseName(table);
@@ -210,12 +221,22 @@ async function compare(
         expected: String(fingerprint.largeObjects),
         actual: String(actual),
       });
+    } else if (fingerprint.largeObjectContent !== undefined) {
+      const content = await sumLargeObjects(client);
+      if ('reason' in content) {
+        unread.push({ object: 'large objects', reason: content.reason });
+      } else if (content.sum !== fingerprint.largeObjectContent) {
+        differences.push({
+          kind: 'largeObjects',
+          message: 'the bytes of large objects differ, or the same bytes belong to other objects',
+        });
+      }
     }
   }
   return {
     differences,
     tables: found.size,
-    content: contents.length - unread.length,
+    content: contents.length - unread.filter(({ object }) => object !== 'large objects').length,
     sequences: sequences.length,
     objects: 0,
     unread,

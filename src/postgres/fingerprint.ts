@@ -13,6 +13,7 @@ import {
   type Selection,
 } from './data-tables.ts';
 import { LANE_VERSION, laneQuery } from './lanes.ts';
+import { countLargeObjects, sumLargeObjects } from './large-objects.ts';
 import { CANONICAL_SETTINGS } from './snapshot.ts';
 import { countTenants } from './tenant-counts.ts';
 
@@ -37,7 +38,8 @@ const BATCH = 50;
  * too). Leaves the transaction's settings as they were. Needs SELECT on every table, as pg_dump does, and fails rather
  * than count the rows that row-level security lets through.
  *
- * `counts`: count(*) of every table, sequences, number of large objects. `content`: one hash sum per column as well.
+ * `counts`: count(*) of every table, sequences, number of large objects. `content`: one hash sum per column as well,
+ * and one over all large objects.
  * `none`, and a schema-only selection: nothing.
  * @throws QUERY_FAILED, CONNECTION_FAILED, CANCELLED
  */
@@ -48,6 +50,7 @@ export async function takeFingerprint(
   options: FingerprintOptions = {},
 ): Promise<Fingerprint> {
   if (kind === 'none' || selection.only === 'schema') return { kind: 'none', tables: [] };
+  const started = performance.now();
   await client.query(`SAVEPOINT backplan_fingerprint; ${CANONICAL_SETTINGS}`);
   try {
     // Sequences do not obey snapshots. Read first, they can only be further on in the dump, never behind.
@@ -61,18 +64,39 @@ export async function takeFingerprint(
       return own === undefined ? table : { ...table, tenants: own };
     });
     const largeObjects = carriesLargeObjects(selection) ? await countLargeObjects(client) : undefined;
+    const largeObjectContent =
+      kind === 'content' && (largeObjects ?? 0) > 0
+        ? await hashLargeObjects(client, started, options)
+        : undefined;
     return {
       kind,
       ...(kind === 'content' ? { laneVersion: LANE_VERSION } : {}),
       tables: measured,
       sequences,
       ...(largeObjects === undefined ? {} : { largeObjects }),
+      ...(largeObjectContent === undefined ? {} : { largeObjectContent }),
     };
   } finally {
     await client
       .query('ROLLBACK TO SAVEPOINT backplan_fingerprint; RELEASE SAVEPOINT backplan_fingerprint')
       .catch(() => {});
   }
+}
+
+/** @param started `performance.now()` when the fingerprint began: the budget is for all of its content */
+async function hashLargeObjects(
+  client: Client,
+  started: number,
+  { budget, onSkipped }: FingerprintOptions,
+): Promise<string | undefined> {
+  const left = budget === undefined ? undefined : Math.floor(started + budget - performance.now());
+  const result =
+    left !== undefined && left <= 0
+      ? { reason: 'the time for content was used up' }
+      : await sumLargeObjects(client, left);
+  if ('sum' in result) return result.sum;
+  onSkipped?.('large objects', result.reason);
+  return undefined;
 }
 
 async function measureTables(
@@ -201,11 +225,4 @@ export async function readSequences(
     }
   }
   return read;
-}
-
-export async function countLargeObjects(client: Client): Promise<number> {
-  const row = await client.first<{ n: string }>(
-    'SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_largeobject_metadata',
-  );
-  return Number(row?.n ?? 0);
 }

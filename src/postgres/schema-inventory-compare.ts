@@ -21,6 +21,8 @@ export interface ObjectCompareOptions {
   readonly ignoreOwners?: boolean;
   /** Restored without grants. */
   readonly ignoreGrants?: boolean;
+  /** Not promoted yet: whose database it is and who may use it comes with that. */
+  readonly ignoreDatabase?: boolean;
   /** Part of the backup was restored: its materialized views may not have been filled. */
   readonly partial?: boolean;
   /** Of a table, quoted: it and what is on it may differ. */
@@ -55,6 +57,7 @@ export function compareInventory(
   const added = absent(expected, actual);
   for (const kind of kinds) {
     if (kind === 'default privileges' && options.ignoreGrants === true) continue;
+    if (kind === 'database' && options.ignoreDatabase === true) continue;
     for (const [on, name, was] of objectsOf(expected, kind)) {
       if (gone(on)) continue;
       const table = on !== '' ? on : TABLE_LIKE.has(kind) ? name : undefined;
@@ -152,9 +155,13 @@ function compareAttributes(
   });
 }
 
-/** The schema public got another owner and other grants in PostgreSQL 15; new columns have new defaults. */
+/** The schema public got another owner and other grants in PostgreSQL 15; new columns have new defaults; ICU's locales are rewritten since 16. */
 function unlikeBetweenMajors(kind: string, name: string): boolean {
-  return (kind === 'schema' && (name === 'owner' || name === 'grants')) || name === 'statistics';
+  return (
+    (kind === 'schema' && (name === 'owner' || name === 'grants')) ||
+    name === 'statistics' ||
+    name === 'locale'
+  );
 }
 
 function attribute(attributes: InventoryAttributes, name: string): Value {
@@ -165,7 +172,12 @@ function same(name: string, a: Value, b: Value): boolean {
   if (typeof a === 'string' && typeof b === 'string') {
     return a === b || (isExpression(name) && sameExpression(a, b));
   }
-  return JSON.stringify(a) === JSON.stringify(b);
+  // Columns that are too many or too few are told by themselves.
+  const shared = (list: Value, other: Value) =>
+    name === 'order' && Array.isArray(list) && Array.isArray(other)
+      ? list.filter((each) => other.includes(each))
+      : list;
+  return JSON.stringify(shared(a, b)) === JSON.stringify(shared(b, a));
 }
 
 function comparableGrants(value: Value, owners: readonly Value[], sameMajor: boolean): string {
@@ -181,6 +193,7 @@ const WORDS: Readonly<Record<string, string>> = {
   expression: 'definition',
   rowSecurity: 'row-level security',
   forcedRowSecurity: 'forced row-level security',
+  order: 'order of columns',
   referenceTriggersDisabled: 'disabled triggers of foreign keys',
 };
 

@@ -5,31 +5,8 @@
  * Source: https://www.postgresql.org/docs/current/catalogs.html
  */
 
-/** Grants as text, null where they are those that the owner of a new object has: a dump does not tell these apart. */
-function grants(acl: string, kind: string, owner: string): string {
-  return `CASE WHEN ${acl} IS NOT NULL THEN nullif(${grantsText(acl)}, ${grantsText(
-    `pg_catalog.acldefault('${kind}', ${owner})`,
-  )}) END`;
-}
-
-function grantsText(acl: string): string {
-  return `coalesce((SELECT pg_catalog.string_agg(g.line, '; ' ORDER BY g.line COLLATE pg_catalog."C") FROM (
-      SELECT CASE p.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(p.grantee)) END || ': '
-        || pg_catalog.string_agg(p.privilege_type || CASE WHEN p.grantable THEN '*' ELSE '' END, ', ' ORDER BY p.privilege_type COLLATE pg_catalog."C") AS line
-      FROM (SELECT x.grantee, x.privilege_type, pg_catalog.bool_or(x.is_grantable) AS grantable
-            FROM pg_catalog.aclexplode(${acl}) x GROUP BY 1, 2) p
-      GROUP BY p.grantee) g), '(none)')`;
-}
-
-const owner = (column: string) => `pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(${column}))`;
-
-const USER_SCHEMA = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
-
-/** Members of extensions come with the extension. */
-function notMember(catalog: string, oid: string): string {
-  return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass
-    AND d.objid = ${oid} AND d.deptype = 'e')`;
-}
+import { rareQueries } from './schema-inventory-rare-sql.ts';
+import { grants, grantsText, hashed, notMember, owner, USER_SCHEMA } from './schema-inventory-words.ts';
 
 const ON_RELATION = `JOIN pg_catalog.pg_class c ON c.oid = o.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE ${USER_SCHEMA} AND c.relpersistence <> 't' AND ${notMember('pg_class', 'c.oid')}`;
@@ -51,8 +28,15 @@ SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHE
     'inherits', (SELECT pg_catalog.string_agg(i.inhparent::pg_catalog.regclass::text, ', ' ORDER BY i.inhseqno)
                  FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
     'ofType', CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END,
+    'toastOptions', (SELECT pg_catalog.string_agg(r, ', ' ORDER BY r COLLATE pg_catalog."C")
+      FROM pg_catalog.pg_class tc, pg_catalog.unnest(tc.reloptions) r WHERE tc.oid = c.reltoastrelid),
+    -- Where columns come from elsewhere, a dump may bring them back in another order.
+    'order', CASE WHEN c.relkind IN ('r', 'p', 'f') AND (c.relispartition OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))
+      THEN (SELECT pg_catalog.jsonb_agg(at.attname ORDER BY at.attnum) FROM pg_catalog.pg_attribute at
+        WHERE at.attrelid = c.oid AND at.attnum > 0 AND NOT at.attisdropped) END,
     'unpopulated', NOT c.relispopulated,
     'server', s.srvname,
+    'serverOptions', ${hashed('ft.ftoptions')},
     'expression', CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,
     'referenceTriggersDisabled', nullif((SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t
       WHERE t.tgrelid = c.oid AND t.tgisinternal AND t.tgconstraint <> 0 AND t.tgenabled NOT IN ('O', 'A')), 0)
@@ -76,6 +60,7 @@ SELECT 'column' AS kind, n.nspname AS schema, c.relname AS relation, o.attname A
     'storage', CASE WHEN o.attstorage <> ty.typstorage THEN o.attstorage::text END,
     ${version >= 140_000 ? "'compression', nullif(o.attcompression::text, '')," : ''}
     'statistics', nullif(o.attstattarget, -1),
+    'serverOptions', ${hashed('o.attfdwoptions')},
     -- The server keeps notes of its own among the options (pg_attver in 17.12), which no dump carries.
     'options', (SELECT pg_catalog.string_agg(x, ', ' ORDER BY x) FROM pg_catalog.unnest(o.attoptions) x
                 WHERE pg_catalog.starts_with(x, 'n_distinct'))
@@ -117,12 +102,18 @@ FROM (SELECT indrelid AS relation, * FROM pg_catalog.pg_index) o
 JOIN pg_catalog.pg_class ic ON ic.oid = o.indexrelid
 ${ON_RELATION}`;
 
-const TRIGGERS = `
+const TRIGGERS = (version: number) => `
 SELECT 'trigger' AS kind, n.nspname AS schema, c.relname AS relation, o.tgname AS name, pg_catalog.jsonb_build_object(
     'enabled', CASE o.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' END,
     'expression', pg_catalog.pg_get_triggerdef(o.oid)
   ) AS a
-FROM (SELECT tgrelid AS relation, * FROM pg_catalog.pg_trigger WHERE NOT tgisinternal) o
+FROM (SELECT t.tgrelid AS relation, t.* FROM pg_catalog.pg_trigger t WHERE ${
+  // Of the copies that partitions have, internal ones before PostgreSQL 15, those that differ from the original.
+  version < 130_000
+    ? 'NOT t.tgisinternal'
+    : `(NOT t.tgisinternal OR t.tgconstraint = 0) AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_trigger up WHERE up.oid = t.tgparentid AND up.tgenabled = t.tgenabled)`
+}) o
 ${ON_RELATION}
 UNION ALL
 SELECT 'rule', n.nspname, c.relname, o.rulename, pg_catalog.jsonb_build_object(
@@ -164,121 +155,6 @@ LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
 LEFT JOIN pg_catalog.pg_attribute at ON at.attrelid = o.refobjid AND at.attnum = o.refobjsubid
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${USER_SCHEMA} AND ${notMember('pg_class', 'c.oid')}`;
 
-const ROUTINES = (version: number) => `
-SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind,
-  n.nspname AS schema, NULL AS relation, p.proname AS name,
-  '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')' AS arguments, pg_catalog.jsonb_build_object(
-    'owner', ${owner('p.proowner')},
-    'grants', ${grants('p.proacl', 'f', 'p.proowner')},
-    'definition', CASE WHEN p.prokind = 'a' THEN ag.aggkind::text || pg_catalog.concat_ws(' ', ag.aggtransfn, ag.aggfinalfn, ag.aggcombinefn,
-        ag.aggmtransfn, ag.aggsortop::pg_catalog.regoperator, pg_catalog.format_type(ag.aggtranstype, NULL), ag.agginitval, p.proparallel)
-      ${version >= 140_000 ? 'WHEN p.prosqlbody IS NOT NULL THEN NULL' : ''}
-      ELSE pg_catalog.pg_get_functiondef(p.oid) END
-    ${version >= 140_000 ? ", 'expression', CASE WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_functiondef(p.oid) END" : ''}
-  ) AS a
-FROM pg_catalog.pg_proc p
-JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-LEFT JOIN pg_catalog.pg_aggregate ag ON ag.aggfnoid = p.oid
-WHERE ${USER_SCHEMA} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-  WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))`;
-
-const TYPES = `
-SELECT CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' ELSE 'type' END AS kind,
-  n.nspname AS schema, NULL AS relation, t.typname AS name, pg_catalog.jsonb_build_object(
-    'owner', ${owner('t.typowner')},
-    'grants', ${grants('t.typacl', 'T', 't.typowner')},
-    'labels', CASE WHEN t.typtype = 'e' THEN (SELECT pg_catalog.jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid) END,
-    'columns', CASE WHEN t.typtype = 'c' THEN (SELECT pg_catalog.jsonb_agg(pg_catalog.quote_ident(at.attname) || ' ' || pg_catalog.format_type(at.atttypid, at.atttypmod) ORDER BY at.attnum)
-      FROM pg_catalog.pg_attribute at WHERE at.attrelid = t.typrelid AND at.attnum > 0 AND NOT at.attisdropped) END,
-    'base', CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END,
-    'notNull', t.typnotnull,
-    'default', CASE WHEN t.typtype = 'd' THEN coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, 0), t.typdefault) END,
-    'subtype', (SELECT pg_catalog.format_type(r.rngsubtype, NULL) FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid),
-    'shell', NOT t.typisdefined
-  ) AS a
-FROM pg_catalog.pg_type t
-JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-LEFT JOIN pg_catalog.pg_class tc ON tc.oid = t.typrelid
-WHERE t.typtype <> 'm' AND ${USER_SCHEMA} AND ${notMember('pg_type', 't.oid')}
-  AND (t.typrelid = 0 OR tc.relkind = 'c')
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type el WHERE el.typarray = t.oid)`;
-
-/** What belongs to no table; of each its own attributes. */
-const GLOBALS = (version: number) => `
-SELECT 'schema' AS kind, NULL::name AS schema, n.nspname AS name, pg_catalog.jsonb_build_object(
-    'owner', ${owner('n.nspowner')}, 'grants', ${grants('n.nspacl', 'n', 'n.nspowner')}) AS a
-FROM pg_catalog.pg_namespace n WHERE ${USER_SCHEMA} AND ${notMember('pg_namespace', 'n.oid')}
-UNION ALL
-SELECT 'extension', NULL, e.extname, pg_catalog.jsonb_build_object('schema', en.nspname, 'version', e.extversion)
-FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
-UNION ALL
-SELECT 'event trigger', NULL, e.evtname, pg_catalog.jsonb_build_object('owner', ${owner('e.evtowner')}, 'event', e.evtevent,
-    'enabled', CASE e.evtenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'on replicas' WHEN 'A' THEN 'always' END,
-    'function', e.evtfoid::pg_catalog.regproc::text, 'tags', pg_catalog.to_jsonb(e.evttags))
-FROM pg_catalog.pg_event_trigger e WHERE ${notMember('pg_event_trigger', 'e.oid')}
-UNION ALL
-SELECT 'publication', NULL, p.pubname, pg_catalog.jsonb_build_object('owner', ${owner('p.pubowner')}, 'allTables', p.puballtables,
-    'publish', pg_catalog.concat_ws(', ', CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END,
-      CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END),
-    'viaRoot', p.pubviaroot,
-    'tables', (SELECT pg_catalog.jsonb_agg(pr.prrelid::pg_catalog.regclass::text ORDER BY pr.prrelid::pg_catalog.regclass::text COLLATE pg_catalog."C")
-      FROM pg_catalog.pg_publication_rel pr WHERE pr.prpubid = p.oid)
-    ${
-      version >= 150_000
-        ? `, 'schemas', (SELECT pg_catalog.jsonb_agg(pn.pnnspid::pg_catalog.regnamespace::text ORDER BY pn.pnnspid::pg_catalog.regnamespace::text COLLATE pg_catalog."C")
-      FROM pg_catalog.pg_publication_namespace pn WHERE pn.pnpubid = p.oid)`
-        : ''
-    })
-FROM pg_catalog.pg_publication p
-UNION ALL
-SELECT 'foreign server', NULL, s.srvname, pg_catalog.jsonb_build_object('owner', ${owner('s.srvowner')}, 'grants', ${grants('s.srvacl', 'S', 's.srvowner')},
-    'wrapper', w.fdwname, 'version', s.srvversion)
-FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-WHERE ${notMember('pg_foreign_server', 's.oid')}
-UNION ALL
-SELECT 'default privileges', NULL, pg_catalog.concat_ws(' ', 'of', pg_catalog.pg_get_userbyid(da.defaclrole), 'in', n.nspname, 'on', da.defaclobjtype),
-  pg_catalog.jsonb_build_object('grants', ${grantsText('da.defaclacl')})
-FROM pg_catalog.pg_default_acl da LEFT JOIN pg_catalog.pg_namespace n ON n.oid = da.defaclnamespace
-UNION ALL
-SELECT 'statistics', n.nspname, o.stxname, pg_catalog.jsonb_build_object('owner', ${owner('o.stxowner')}, 'expression', pg_catalog.pg_get_statisticsobjdef(o.oid))
-FROM pg_catalog.pg_statistic_ext o JOIN pg_catalog.pg_namespace n ON n.oid = o.stxnamespace WHERE ${USER_SCHEMA}
-UNION ALL
-SELECT 'setting', NULL, pg_catalog.concat_ws(' ', pg_catalog.split_part(entry.text, '=', 1), 'for ' || pg_catalog.pg_get_userbyid(nullif(st.setrole, 0))),
-  pg_catalog.jsonb_build_object('value', 'sha256:' || pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(entry.text, 'UTF8')), 'hex'))
-FROM pg_catalog.pg_db_role_setting st, pg_catalog.unnest(st.setconfig) AS entry(text)
-WHERE st.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
-
-/** First oid that a user's object can have; what is below was made by initdb. */
-const FIRST = 16384;
-
-/** By identity alone: what is rare, or has little that can be lost. */
-const OTHERS = `
-SELECT i.type AS kind, NULL AS schema, i.identity AS name, '{}'::pg_catalog.jsonb AS a
-FROM (${[
-  'collation',
-  'cast',
-  'conversion',
-  'language',
-  'operator',
-  'opclass',
-  'opfamily',
-  'ts_config',
-  'ts_dict',
-  'transform',
-]
-  .map(
-    (catalog) =>
-      `SELECT 'pg_catalog.pg_${catalog}'::pg_catalog.regclass::pg_catalog.oid AS classid, oid FROM pg_catalog.pg_${catalog} WHERE oid >= ${FIRST}`,
-  )
-  .join(' UNION ALL ')}) o, pg_catalog.pg_identify_object(o.classid, o.oid, 0) i
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.classid AND d.objid = o.oid AND d.deptype IN ('e', 'i'))
-  AND coalesce(i.schema, '') !~ '^pg_(toast|temp)'
-UNION ALL
-SELECT 'comment', NULL, 'on ' || i.type || ' ' || i.identity, pg_catalog.jsonb_build_object('text', ds.description)
-FROM pg_catalog.pg_description ds, pg_catalog.pg_identify_object(ds.classoid, ds.objoid, ds.objsubid) i
-WHERE ds.objoid >= ${FIRST} AND coalesce(i.schema, '') !~ '^pg_(toast|temp)'
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = ds.classoid AND d.objid = ds.objoid AND d.deptype = 'e')`;
-
 /** @param version server_version_num */
 export function inventoryQueries(version: number): readonly string[] {
   return [
@@ -286,11 +162,8 @@ export function inventoryQueries(version: number): readonly string[] {
     COLUMNS(version),
     CONSTRAINTS,
     INDEXES,
-    TRIGGERS,
+    TRIGGERS(version),
     SEQUENCES,
-    ROUTINES(version),
-    TYPES,
-    GLOBALS(version),
-    OTHERS,
+    ...rareQueries(version),
   ];
 }

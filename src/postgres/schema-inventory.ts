@@ -50,7 +50,7 @@ export async function takeInventory(client: Client, selection: Selection = {}): 
         rows.push(...(await client.query<ObjectRow>(sql)));
       const carried = isWhole(selection) ? () => true : await carriedBy(client, selection, rows);
       for (const row of rows) {
-        if (!carried(row)) continue;
+        if (!carried(row) || (row.kind === 'large objects' && selection.only === 'schema')) continue;
         const on = row.relation == null ? '' : showName({ schema: row.schema ?? '', name: row.relation });
         const byTable = getOrAdd(objects, row.kind);
         getOrAdd(byTable, on).set(nameOf(row), compact(row.a, selection));

@@ -227,6 +227,11 @@ export const manifestSchema = {
           },
         },
         largeObjects: { type: 'integer' },
+        largeObjectContent: {
+          type: 'string',
+          description:
+            'One sum of hashes over the bytes of all large objects; absent where they could not be read.',
+        },
       },
     },
     checksum: {

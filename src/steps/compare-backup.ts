@@ -75,7 +75,7 @@ export async function compareWithBackup(
       without?.schema === true
         ? undefined
         : async () => await readInventory(await context.repository(backup.repository), backup, signal),
-    without,
+    without: { ...without, database: target.kind === 'staging' },
     except,
     tolerate: new Set(tolerate),
     applicationName: `backplan ${context.run.id} ${context.step}`,

@@ -108,7 +108,7 @@ describe('init', () => {
     expect(of('extension')).toEqual([JSON.stringify({ name: 'hstore' })]);
     expect(of('sequence')).toEqual([JSON.stringify({ name: 'User_id_seq', table: 'User', column: 'id' })]);
     expect(of('enumType')).toEqual([
-      JSON.stringify({ name: '"odd.schema".Mood', labels: ['up', "quo'te", '$${X}', 'no'] }),
+      JSON.stringify({ name: '"odd.schema".Mood', labels: ['up', "quo'te", '$${X}', 'no'], ordered: true }),
     ]);
     expect(of('catalogHealth').join()).toContain('"warn":["unvalidatedConstraints","unpopulatedViews"');
     expect(of('foreignKey')).toHaveLength(4);

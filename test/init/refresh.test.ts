@@ -87,8 +87,8 @@ describe('suite --refresh', () => {
     # References: each exists, is validated and enforced, and no row contradicts it.
     - foreignKey: { table: 'odd."New ""One"""', columns: [userId], references: { table: User, columns: [id] } }
 
-    # Enum types have these labels and no others.
-    - enumType: { name: kind, labels: [a, b] }
+    # Enum types have these labels, in this order, and no others.
+    - enumType: { name: kind, labels: [a, b], ordered: true }
 
     # Grants: what roles may do, and what everybody may not.
     - grant: { role: public, privileges: [CREATE], schema: public, exists: false }

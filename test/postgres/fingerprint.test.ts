@@ -498,7 +498,9 @@ describe('limits', () => {
         {},
         { budget: 0, onSkipped: (table) => skipped.push(table) },
       );
-      expect(skipped).toHaveLength(fingerprint.tables.length);
+      expect(skipped).toHaveLength(fingerprint.tables.length + 1);
+      expect(skipped.at(-1)).toBe('large objects');
+      expect(fingerprint).not.toHaveProperty('largeObjectContent');
       expect(fingerprint.tables.every((table) => table.lanes === undefined)).toBe(true);
       expect(tableOf(fingerprint, 'User')?.rows).toBe(200);
     });

@@ -69,7 +69,7 @@ const messages = (expected: Inventory, actual: Inventory, options: Partial<Objec
 
 /** pg_dump of one database does not carry them; the restore step puts them back. */
 function withoutSettings(inventory: Inventory): Inventory {
-  const { setting: _, ...objects } = inventory.objects;
+  const { setting: _, database: __, ...objects } = inventory.objects;
   return { ...inventory, objects };
 }
 

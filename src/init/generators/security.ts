@@ -163,7 +163,7 @@ function isSuperuser(name: string, live: LiveSchema): boolean {
 export const role: Generator = {
   kind: 'role',
   heading:
-    'Roles that own something here or were granted something. They belong to the server, not to a dump.',
+    'Roles that own something here or were granted something, and their members. They belong to the server, not to a dump.',
   suggest: (live) => {
     const named = new Set([
       ...live.schemas.map(({ owner }) => owner),
@@ -173,6 +173,12 @@ export const role: Generator = {
       ...live.rowSecurity.flatMap(({ policies }) => policies.flatMap(({ roles }) => roles)),
       ...live.settings.flatMap((each) => (each.role === null ? [] : [each.role])),
     ]);
+    // Who is a member has the rights of the group: mostly that is who logs in.
+    for (let size = 0; size !== named.size; ) {
+      size = named.size;
+      for (const { name, memberOf } of live.roles)
+        if (memberOf.some((group) => named.has(group))) named.add(name);
+    }
     return live.roles
       .filter(({ name, superuser }) => named.has(name) && !superuser)
       .map(({ name, login, bypass, memberOf }) => ({

@@ -5,11 +5,11 @@ import { columnsKey, type Generator, has, key, listOf, located, planName } from 
 
 export const enumType: Generator = {
   kind: 'enumType',
-  heading: 'Enum types have these labels and no others.',
+  heading: 'Enum types have these labels, in this order, and no others.',
   suggest: (schema) =>
     schema.enums.map((type) => ({
       subject: key('enum', type.schema, type.name),
-      params: { name: planName(type), labels: type.labels },
+      params: { name: planName(type), labels: type.labels, ordered: true },
     })),
   subjects: (params, schema) => {
     if (!isRecord(params) || typeof params.name !== 'string') return [];
