@@ -210,7 +210,7 @@ describe('compareFingerprint', () => {
     });
     expect(newestProof(await find(), 'identical')).toMatchObject({
       passed: true,
-      summary: `content of 2 tables, 1 sequences and 13 objects of the schema as in ${id}`,
+      summary: `content of 2 tables, 1 sequences and 14 objects of the schema as in ${id}`,
     });
   });
 
@@ -253,7 +253,7 @@ describe('compareFingerprint', () => {
     await run({ suite: 'good', compareFingerprint: true });
     const report = context.reports[0] as CheckReport;
     expect(report.results.at(-1)?.message).toContain(
-      'row counts of 2 tables, 1 sequences and 13 objects of the schema as in',
+      'row counts of 2 tables, 1 sequences and 14 objects of the schema as in',
     );
     expect(newestProof(await find(), 'identical')).toBeUndefined();
   });
