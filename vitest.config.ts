@@ -7,6 +7,7 @@ import { thorough } from './test/helpers/rounds.ts';
  */
 const THOROUGH = [
   'test/cli/completion.test.ts',
+  'test/cli/notify.test.ts',
   'test/cli/terminal.test.ts',
   'test/postgres/copy-lanes.test.ts',
   'test/repository/fault-sweep.test.ts',
