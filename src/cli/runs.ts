@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { EXIT } from '../errors.ts';
 import { formatOutputs } from '../report/format.ts';
 import type { RunRecord, RunStatus, StepRecord } from '../runs/record.ts';
+import type { NotRun } from '../runs/slots.ts';
 import { formatAge, formatDuration, formatInstant } from '../units.ts';
 import { defineCommand, option, optionalArgument, parsedOption, planArgument } from './command.ts';
 import type { RunsListing } from './listings/runs.ts';
@@ -56,17 +57,27 @@ export const runs = defineCommand({
     });
     // Jobs that the plan lost since, and ad-hoc ones, are asked for by name as well; only a typing error is refused.
     if (job !== undefined && records.length === 0 && !job.startsWith('adhoc-')) byName('job', plan.jobs, job);
-    out.document({ plan: plan.name, runs: records.map(summary) } satisfies RunsListing);
+    // Asked for runs that ended in some way, nobody wants those that never began.
+    const notRun =
+      status === undefined
+        ? state.journal.slots.notRun({ plan: plan.name, limit, ...(job === undefined ? {} : { job }) })
+        : [];
+    out.document({
+      plan: plan.name,
+      runs: records.map(summary),
+      notRun: notRun.map((each) => ({ ...each })),
+    } satisfies RunsListing);
     out.print(
       records.length === 0 ? `no runs of ${plan.name} in ${state.journal.file}` : list(records, out.paint),
     );
+    if (notRun.length > 0) out.print(`\n${listNotRun(notRun, out.paint)}`);
     return EXIT.success;
   },
 });
 
 function summary(run: RunRecord): RunsListing['runs'][number] {
-  const { id, job, status, trigger, exitCode, verdict, startedAt, endedAt, durationMs, host, pid, error } =
-    run;
+  const { id, job, status, trigger, scheduledFor, exitCode, verdict } = run;
+  const { startedAt, endedAt, durationMs, host, pid, error } = run;
   return {
     id,
     job,
@@ -75,6 +86,7 @@ function summary(run: RunRecord): RunsListing['runs'][number] {
     startedAt,
     host,
     pid,
+    ...(scheduledFor === undefined ? {} : { scheduledFor }),
     ...(exitCode === undefined ? {} : { exitCode }),
     ...(verdict === undefined ? {} : { verdict }),
     ...(endedAt === undefined ? {} : { endedAt }),
@@ -109,6 +121,27 @@ function list(records: readonly RunRecord[], paint: Paint): string {
   );
 }
 
+/** Firings of schedules without a run. */
+function listNotRun(entries: readonly NotRun[], paint: Paint): string {
+  const now = new Date();
+  return table(
+    entries,
+    [
+      { title: 'NOT RUN', value: ({ oldest, newest }) => firings(oldest, newest) },
+      { title: 'JOB', value: ({ job }) => job },
+      { title: 'FIRINGS', align: 'right', value: ({ count: each }) => String(each) },
+      { title: 'AGE', align: 'right', value: ({ newest }) => formatAge(new Date(newest), now) },
+      { title: 'WHY', value: ({ kind, reason }) => clip(`${kind}: ${reason}`, 90) },
+    ],
+    (header) => paint('dim', header),
+  );
+}
+
+function firings(oldest: string, newest: string): string {
+  const last = formatInstant(new Date(newest));
+  return oldest === newest ? last : `${formatInstant(new Date(oldest))} … ${last}`;
+}
+
 function oneRun(run: RunRecord, log: readonly LogLine[], paint: Paint): string {
   const inputs = Object.entries(run.inputs).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   const sections = [
@@ -127,6 +160,7 @@ function oneRun(run: RunRecord, log: readonly LogLine[], paint: Paint): string {
             'started',
             `${formatInstant(new Date(run.startedAt))} (${run.trigger}, ${run.host}, pid ${run.pid})`,
           ],
+          ['firing', run.scheduledFor === undefined ? '' : formatInstant(new Date(run.scheduledFor))],
           ['took', run.durationMs === undefined ? '' : formatDuration(run.durationMs)],
           ['inputs', inputs.join(' ')],
           ['plan', run.planFile],

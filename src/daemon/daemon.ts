@@ -1,7 +1,4 @@
-/**
- * The daemon: runs the scheduled jobs of its plans. What others build on it (HTTP, notifiers, metrics, log) knows
- * only `DaemonView`.
- */
+/** The daemon: runs the scheduled jobs of its plans. What others build on it knows only `view.ts`. */
 import { type App, createApp } from '../app.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import type { Job, Plan } from '../plan/model.ts';
@@ -10,57 +7,16 @@ import type { RunRecord, Trigger } from '../runs/record.ts';
 import { newRunId } from '../runs/run-id.ts';
 import type { Journal } from '../runs/store.ts';
 import { type Agenda, type Granted, keyOf, makeAgenda } from './agenda.ts';
-import { LATE_MS } from './due.ts';
+import { makeClock } from './clock.ts';
 import { type DaemonEvents, type DaemonListener, makeEvents } from './events.ts';
 import { lockStateFolder } from './lock.ts';
 import { makePlanSet, type PlanSet, type PlanView } from './plans.ts';
 import { makeQueue, type Queue } from './queue.ts';
 import { makeRunner, type OrderedTask, type Runner, slotName } from './runner.ts';
 import { startTicker } from './ticker.ts';
+import type { DaemonService, DaemonView, JobView } from './view.ts';
 
-/** A job of a loaded plan, scheduled or not. */
-export interface JobView {
-  readonly plan: string;
-  readonly job: Job;
-  /** The next firings, jitter included, the soonest first; none for a job without a schedule or with `after`. */
-  readonly nextFirings: readonly Date[];
-  readonly running: readonly string[];
-  /** Runs that wait for their turn, in order. */
-  readonly queued: readonly string[];
-}
-
-/** What may be seen and done from outside. Names are those of plan and job. */
-export interface DaemonView {
-  readonly startedAt: Date;
-  readonly stateDirectory: string;
-  readonly journal: Journal;
-  readonly app: App;
-  /** True from the moment plans are loaded and schedules fire, until it is told to stop. */
-  readonly accepting: boolean;
-  plans(): readonly PlanView[];
-  /** @param firings how many of the next firings of each; default 1 */
-  jobs(firings?: number): readonly JobView[];
-  /**
-   * Starts a job now, or as soon as its turn comes; consumes no firing of its schedule. Returns the id of the run.
-   * @throws USAGE when there is no such plan or job; LOCKED when the job runs or waits already; CANCELLED while stopping
-   */
-  start(plan: string, job: string, inputs?: Readonly<Record<string, unknown>>, trigger?: Trigger): string;
-  /** Cancels a run that runs or waits. False when there is none of that id. */
-  cancel(runId: string): boolean;
-  /** Reads all plan files again. */
-  reload(reason: 'signal' | 'api'): Promise<void>;
-  /** Returns the removal of the listener. */
-  onEvent(listener: DaemonListener): () => void;
-}
-
-/** Something that lives beside the daemon: the HTTP server, notifiers, metrics. Started in order, closed in reverse. */
-export interface DaemonService {
-  readonly name: string;
-  /** Before plans are loaded, so that it hears of everything. @throws what keeps the daemon from starting, such as a port in use */
-  start(daemon: DaemonView): Promise<void>;
-  /** After the last run. Must not hang: what cannot be sent in a few seconds is given up. */
-  close(): Promise<void>;
-}
+export type { DaemonService, DaemonView, JobView } from './view.ts';
 
 export interface Daemon extends DaemonView {
   /** No new runs; those that run get `graceMs`, then they are cancelled. Resolves when all is over. Idempotent. */
@@ -83,8 +39,6 @@ export interface DaemonOptions {
 /** Firings are remembered for so long. */
 const REMEMBER_MS = 35 * 86_400_000;
 const HOUR_MS = 3_600_000;
-/** The wall clock may differ from the one that only counts by so much before it is called a jump. */
-const JUMP_MS = 2000;
 
 /**
  * Loads the plans, recovers what an earlier daemon left behind, makes up for what was missed, and goes on from there.
@@ -131,7 +85,7 @@ class RunningDaemon implements Daemon {
   readonly #runner: Runner;
   readonly #plans: PlanSet;
   readonly #close: () => Promise<void>;
-  readonly #clock = { wall: Date.now(), monotonic: performance.now() };
+  readonly #look = makeClock(Date.now, () => performance.now());
   /** What keeps it alive and looking, in the order of starting. */
   readonly #pulses: (() => void)[] = [];
   #state: 'starting' | 'running' | 'stopping' = 'starting';
@@ -302,15 +256,11 @@ class RunningDaemon implements Daemon {
   /** Claims and hands over; waits for nothing and never throws. */
   #tick(): void {
     if (!this.accepting) return;
-    const now = Date.now();
-    const passed = now - this.#clock.wall;
-    const monotonic = performance.now();
-    const jump = passed - (monotonic - this.#clock.monotonic);
-    Object.assign(this.#clock, { wall: now, monotonic });
+    const { now, jumpedMs, absent } = this.#look();
     this.#guard(() => {
-      if (Math.abs(jump) > JUMP_MS) this.#events.emit({ type: 'clockJumped', byMs: Math.round(jump) });
-      if (jump < -JUMP_MS) this.#agenda.rewind(now);
-      const { granted, missed } = this.#agenda.collect(now, passed > LATE_MS);
+      if (jumpedMs !== 0) this.#events.emit({ type: 'clockJumped', byMs: jumpedMs });
+      if (jumpedMs < 0) this.#agenda.rewind(now);
+      const { granted, missed } = this.#agenda.collect(now, absent);
       this.#lastProblem = '';
       for (const { oldest, newest, ...rest } of missed) {
         this.#events.emit({
