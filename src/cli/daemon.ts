@@ -1,8 +1,9 @@
 /** `daemon`: runs the scheduled jobs of plans until it is told to stop. */
-import type { DaemonService } from '../daemon/daemon.ts';
+
 import type { EventLevel } from '../daemon/describe.ts';
 import type { DaemonEvent } from '../daemon/events.ts';
 import type { HttpOptions } from '../daemon/http/service.ts';
+import type { DaemonService } from '../daemon/view.ts';
 import { EXIT } from '../errors.ts';
 import { parseDuration } from '../units.ts';
 import { type ArgumentSpec, type CommandContext, defineCommand, option, parsedOption } from './command.ts';

@@ -16,8 +16,6 @@ import { makeRunner, type OrderedTask, type Runner, slotName } from './runner.ts
 import { startTicker } from './ticker.ts';
 import type { DaemonService, DaemonView, JobView } from './view.ts';
 
-export type { DaemonService, DaemonView, JobView } from './view.ts';
-
 export interface Daemon extends DaemonView {
   /** No new runs; those that run get `graceMs`, then they are cancelled. Resolves when all is over. Idempotent. */
   stop(): Promise<void>;

@@ -5,7 +5,7 @@
 import { type ErrorRecord, toBackplanError } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
 import type { Backup } from '../repository/manifest.ts';
-import type { DaemonView } from './daemon.ts';
+import type { DaemonView } from './view.ts';
 
 export interface RepositoryHoldings {
   readonly plan: string;

@@ -8,9 +8,9 @@ import { type Backup, isProven, isWhole, storedSize } from '../repository/manife
 import type { RunEvent, RunRecord } from '../runs/record.ts';
 import { productVersion } from '../runs/version.ts';
 import { parseDuration } from '../units.ts';
-import type { DaemonView } from './daemon.ts';
 import type { DaemonEvent } from './events.ts';
 import type { Holdings } from './holdings.ts';
+import type { DaemonView } from './view.ts';
 
 export interface Metrics {
   /** The text format of Prometheus. */

@@ -7,7 +7,10 @@ import type { RunRecord } from '../../src/runs/record.ts';
 import { openJournal } from '../../src/runs/store.ts';
 import { cli, startCli } from '../helpers/cli.ts';
 import { temporaryFolder } from '../helpers/database.ts';
-import { rounds } from '../helpers/rounds.ts';
+import { rounds, thorough } from '../helpers/rounds.ts';
+
+/** Each starts processes and waits for seconds to pass; the daily run has those that cover most. */
+const extra = it.runIf(thorough);
 
 type Of<T extends DaemonEvent['type']> = Extract<DaemonEvent, { type: T }>;
 
@@ -53,7 +56,9 @@ function makeWorld(): World {
 }
 
 function start(world: World, args: readonly string[] = [world.plans], env: Record<string, string> = {}) {
-  const started = startCli(['daemon', ...args, '--state', world.state, '--output', 'json'], { env });
+  const started = startCli(['daemon', ...args, '--state', world.state, '--http', 'off', '--output', 'json'], {
+    env,
+  });
   children.push(started);
   const events = (): DaemonEvent[] =>
     started
@@ -66,7 +71,7 @@ function start(world: World, args: readonly string[] = [world.plans], env: Recor
           return [];
         }
       });
-  /** The first event of a type, from now or before. */
+  /** The n-th event of a type that is wanted, from now or before. */
   const event = async <T extends DaemonEvent['type']>(
     type: T,
     wanted: (event: Of<T>) => boolean = () => true,
@@ -168,7 +173,7 @@ describe('running', () => {
     expect((await runsOf(world)).map(({ id }) => id)).toContain(run.id);
   });
 
-  it('of a group one at a time, across plans', async () => {
+  extra('of a group one at a time, across plans', async () => {
     const world = makeWorld();
     const log = join(world.folder, 'log');
     const job = `concurrencyGroups: [db], ${EVERY_SECOND} => echo + >>${log}; sleep 0.3; echo - >>${log}`;
@@ -184,7 +189,7 @@ describe('running', () => {
 });
 
 describe('stopping', () => {
-  it('lets runs end within the grace period', async () => {
+  extra('lets runs end within the grace period', async () => {
     const world = makeWorld();
     world.write(planText({ slow: `${EVERY_SECOND} => sleep 2` }));
     const daemon = start(world, [world.plans], { BACKPLAN_GRACE: '30s' });
@@ -253,7 +258,7 @@ describe('plans', () => {
     await daemon.result;
   });
 
-  it('are followed through the links of a Kubernetes ConfigMap', async () => {
+  extra('are followed through the links of a Kubernetes ConfigMap', async () => {
     const world = makeWorld();
     const mount = (version: string, text: string) => {
       mkdirSync(join(world.plans, version));
@@ -297,7 +302,7 @@ describe('plans', () => {
     expect(stderr).toContain(message);
   });
 
-  it('and settings come from a file, the environment and flags, in this order', async () => {
+  extra('and settings come from a file, the environment and flags, in this order', async () => {
     const world = makeWorld();
     world.write(planText({ a: `${EVERY_SECOND} => sleep 9` }));
     const config = join(world.folder, 'daemon.yaml');

@@ -2,8 +2,8 @@
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { BackplanError } from '../../errors.ts';
-import type { DaemonView } from '../daemon.ts';
 import type { DaemonEvent } from '../events.ts';
+import type { DaemonView } from '../view.ts';
 
 /** Each listener costs a connection and what it has not read yet. */
 const LISTENERS = 50;

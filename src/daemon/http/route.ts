@@ -1,8 +1,8 @@
 /** What a route of the API is: data that both the server and its OpenAPI document are made from. */
 import { type BackplanError, ERRORS, EXIT } from '../../errors.ts';
 import type { JsonSchema } from '../../schema.ts';
-import type { DaemonView } from '../daemon.ts';
 import type { Holdings } from '../holdings.ts';
+import type { DaemonView } from '../view.ts';
 
 export interface RouteContext {
   readonly daemon: DaemonView;

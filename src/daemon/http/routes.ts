@@ -14,7 +14,7 @@ import {
 import type { RunStatus } from '../../runs/record.ts';
 import { errorSchema, runSchema } from '../../runs/record-schema.ts';
 import type { JsonSchema } from '../../schema.ts';
-import type { DaemonView, JobView } from '../daemon.ts';
+import type { DaemonView, JobView } from '../view.ts';
 import type { Route } from './route.ts';
 
 const text = { type: 'string' } as const;
