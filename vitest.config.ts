@@ -9,6 +9,7 @@ const THOROUGH = [
   'test/cli/completion.test.ts',
   'test/cli/notify.test.ts',
   'test/cli/terminal.test.ts',
+  'test/plans/crm-jobs.test.ts',
   'test/postgres/copy-lanes.test.ts',
   'test/repository/fault-sweep.test.ts',
   'test/steps/rebuild-constraints.test.ts',
