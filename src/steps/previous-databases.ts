@@ -24,7 +24,7 @@ export async function connectServerOf(database: string | undefined, context: Ste
 
 /**
  * Drops the previous databases of a database of the plan whose `keepPrevious` time is over, with `all` also the
- * others. Returns their names. @throws DATABASE_MISSING, CONNECTION_FAILED, SQL_FAILED
+ * others. Returns their names. @throws DATABASE_MISSING, CONNECTION_FAILED, QUERY_FAILED
  */
 export async function dropPreviousDatabases(
   database: string,
@@ -52,7 +52,10 @@ export async function dropPreviousDatabases(
   return dropped;
 }
 
-/** The same for those whose time is over, after a promotion whose way back stays: a failure is only told. */
+/**
+ * The same for those whose time is over, after a promotion whose way back stays. Never throws, not even when the step
+ * is cancelled: production is replaced by then, and nothing may say otherwise.
+ */
 export async function tidyPreviousDatabases(
   database: string,
   context: StepContext,
@@ -61,7 +64,6 @@ export async function tidyPreviousDatabases(
   try {
     await dropPreviousDatabases(database, context, { except });
   } catch (error) {
-    context.signal.throwIfAborted();
     context.log.warn(`previous databases of ${database} stay: ${toBackplanError(error).message}`);
   }
 }

@@ -120,6 +120,22 @@ it('drops what earlier promotions kept, once its time is over', async () => {
   }
 });
 
+it('is not called a failure when it is cancelled after production was replaced', async () => {
+  const run = makeContext({ databases: { crm: sharedUrl(production) }, repositoryFolder });
+  const { database } = await restore.run({ ...RESTORE, backup: 'latest' }, run);
+  const info = (message: string) => {
+    run.log.info(message);
+    if (message.includes('is replaced')) run.abort();
+  };
+  const { previous } = await promote.run(
+    { ...PROMOTE, staging: database },
+    { ...run, log: { ...run.log, info } },
+  );
+  expect(run.signal.aborted).toBe(true);
+  expect(previous).toMatch(/_previous_/);
+  expect(run.logged.at(-1)).toMatchObject({ level: 'warn', message: expect.stringContaining('stay') });
+});
+
 it('says that backups under one name come from two servers', async () => {
   const run = makeContext({ databases: { crm: sharedUrl(production) }, repositoryFolder: temporaryFolder() });
   const { folder } = (await backup.run(BACKUP, run)) as { folder: string };
