@@ -162,12 +162,3 @@ function nearMiss(
   if (close !== undefined) return { message, hint: `${showName(close)} exists, wanted ${showName(wanted)}.` };
   return all.length === 0 ? { message, hint: `The database has no ${what} at all.` } : { message };
 }
-
-/** Schemas that are the user's own, for a pg_namespace called `n`. */
-export const USER_SCHEMAS = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
-
-/** Not brought by an extension. `classid` is the catalog, for example pg_class. */
-export function notOfExtension(classid: string, oid: string): string {
-  return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-    WHERE d.classid = 'pg_catalog.${classid}'::pg_catalog.regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
-}

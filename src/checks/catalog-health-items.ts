@@ -2,7 +2,7 @@
  * What catalogHealth looks for: one query each, over the catalog alone. Each yields `schema`, `on_name` (the table or
  * the like), `name` (what stands on it, or NULL), `detail` and `mend` (a statement) as text.
  */
-import { notOfExtension, USER_SCHEMAS } from './catalog-check.ts';
+import { notMember, USER_SCHEMA } from '../postgres/user-objects.ts';
 
 export interface HealthItem {
   readonly item: HealthItemName;
@@ -34,7 +34,7 @@ export type HealthItemName = (typeof HEALTH_ITEM_NAMES)[number];
 
 const ON_TABLE = (oid: string) =>
   `JOIN pg_catalog.pg_class c ON c.oid = ${oid} JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`;
-const OWN = `${USER_SCHEMAS} AND c.relpersistence <> 't' AND ${notOfExtension('pg_class', 'c.oid')}`;
+const OWN = `${USER_SCHEMA} AND c.relpersistence <> 't' AND ${notMember('pg_class', 'c.oid')}`;
 
 // Sources: https://www.postgresql.org/docs/current/catalogs.html (pg_index, pg_constraint, pg_trigger, pg_rewrite, pg_inherits)
 export const HEALTH_ITEMS: readonly HealthItem[] = [
@@ -86,7 +86,7 @@ export const HEALTH_ITEMS: readonly HealthItem[] = [
       SELECT n.nspname, t.typname, con.conname, 'is NOT VALID: older values were never checked',
         pg_catalog.format('ALTER DOMAIN %I.%I VALIDATE CONSTRAINT %I;', n.nspname, t.typname, con.conname)
       FROM pg_catalog.pg_constraint con JOIN pg_catalog.pg_type t ON t.oid = con.contypid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-      WHERE NOT con.convalidated AND ${USER_SCHEMAS}`,
+      WHERE NOT con.convalidated AND ${USER_SCHEMA}`,
   },
   {
     item: 'disabledTriggers',

@@ -1,4 +1,5 @@
 import { identifier } from '../postgres/client.ts';
+import { USER_SCHEMA } from '../postgres/user-objects.ts';
 import { tableNameSchema } from '../schema.ts';
 import {
   absence,
@@ -11,7 +12,6 @@ import {
   findObjects,
   isMissingObject,
   missing,
-  USER_SCHEMAS,
 } from './catalog-check.ts';
 import type { Finding } from './check-kind.ts';
 import { showName } from './names.ts';
@@ -111,7 +111,7 @@ const SOURCE = {
     p.prokind AS kind, pg_catalog.pg_get_function_result(p.oid) AS returns, l.lanname::pg_catalog.text AS language,
     p.provolatile AS volatility, p.prosecdef AS definer, p.proisstrict AS strict
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE ${USER_SCHEMAS}`,
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE ${USER_SCHEMA}`,
 };
 
 const VOLATILITY: Readonly<Record<string, string>> = { i: 'immutable', s: 'stable', v: 'volatile' };

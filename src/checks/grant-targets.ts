@@ -1,6 +1,7 @@
 /** Objects that privileges are granted on, with who was granted what. A missing ACL means the default one. */
 import { identifier } from '../postgres/client.ts';
-import { type CatalogObject, findObjects, isMissingObject, USER_SCHEMAS } from './catalog-check.ts';
+import { USER_SCHEMA } from '../postgres/user-objects.ts';
+import { type CatalogObject, findObjects, isMissingObject } from './catalog-check.ts';
 import type { CheckClient } from './check-kind.ts';
 import { closest, findColumns, findTables, isMissing, type Missing, showName } from './names.ts';
 
@@ -123,7 +124,7 @@ const LOADERS: Readonly<Record<TargetKind, Loader>> = {
     objects(client, wanted, {
       what: 'sequence',
       sql: `SELECT c.oid, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name, ${ACL('c.relacl', 's', 'c.relowner')}
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND ${USER_SCHEMAS}`,
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND ${USER_SCHEMA}`,
       on: 'SEQUENCE',
       test: HAS('sequence'),
     }),
@@ -132,7 +133,7 @@ const LOADERS: Readonly<Record<TargetKind, Loader>> = {
       what: 'function',
       sql: `SELECT p.oid, n.nspname::pg_catalog.text AS schema, p.proname::pg_catalog.text AS name,
           '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')' AS signature, ${ACL('p.proacl', 'f', 'p.proowner')}
-        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ${USER_SCHEMAS}`,
+        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ${USER_SCHEMA}`,
       on: 'ROUTINE',
       test: HAS('function'),
     }),
@@ -141,7 +142,7 @@ const LOADERS: Readonly<Record<TargetKind, Loader>> = {
       what: 'type',
       sql: `SELECT t.oid, n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name, ${ACL('t.typacl', 'T', 't.typowner')}
         FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-        WHERE t.typtype IN ('e', 'd', 'c', 'r', 'b') AND t.typelem = 0 AND ${USER_SCHEMAS}`,
+        WHERE t.typtype IN ('e', 'd', 'c', 'r', 'b') AND t.typelem = 0 AND ${USER_SCHEMA}`,
       on: 'TYPE',
       test: HAS('type'),
     }),

@@ -1,5 +1,5 @@
 import { identifier } from '../postgres/client.ts';
-import { USER_SCHEMAS } from './catalog-check.ts';
+import { USER_SCHEMA } from '../postgres/user-objects.ts';
 import { type CheckClient, defineCheck } from './check-kind.ts';
 
 const THINGS = ['subscriptions', 'cronJobs', 'foreignServers', 'eventTriggers'] as const;
@@ -121,7 +121,7 @@ const LOOK: Readonly<Record<Thing, (client: CheckClient) => Promise<Found[]>>> =
     const rows = await client.query<{ name: string; event: string }>(
       `SELECT e.evtname::pg_catalog.text AS name, e.evtevent::pg_catalog.text AS event
        FROM pg_catalog.pg_event_trigger e JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-       WHERE e.evtenabled <> 'D' AND ${USER_SCHEMAS} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+       WHERE e.evtenabled <> 'D' AND ${USER_SCHEMA} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
          WHERE d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass AND d.objid = e.oid AND d.deptype = 'e') ORDER BY 1`,
     );
     return rows.map(({ name, event }) => ({

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { identifier } from '../postgres/client.ts';
+import { USER_SCHEMA } from '../postgres/user-objects.ts';
 import { tableNameSchema } from '../schema.ts';
-import { conclude, failed, USER_SCHEMAS } from './catalog-check.ts';
+import { conclude, failed } from './catalog-check.ts';
 import { type CheckClient, defineCheck, type Finding } from './check-kind.ts';
 import type { MigrationFile } from './migration-files.ts';
 import {
@@ -102,7 +103,7 @@ async function findMigrationTable(
   const [row] = await client.query<{ schema: string; name: string }>(
     `SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'v') AND c.relname = ANY ($1::pg_catalog.name[]) AND ${USER_SCHEMAS}
+     WHERE c.relkind IN ('r', 'p', 'v') AND c.relname = ANY ($1::pg_catalog.name[]) AND ${USER_SCHEMA}
      ORDER BY pg_catalog.array_position($1::pg_catalog.text[], c.relname::pg_catalog.text), n.nspname <> 'public', n.nspname LIMIT 1`,
     [tool.tables],
   );

@@ -7,6 +7,7 @@ import { BackplanError } from '../errors.ts';
 import { identifier } from '../postgres/client.ts';
 import { type Column, loadColumns, type Queryable } from '../postgres/columns.ts';
 import { type ObjectName, parseName, showColumns, showName } from '../postgres/object-name.ts';
+import { USER_SCHEMA } from '../postgres/user-objects.ts';
 
 export { parseName, showColumns, showName };
 
@@ -51,8 +52,6 @@ interface Candidate extends Record<string, unknown> {
   kind: string;
   user_schema?: boolean;
 }
-
-const USER_SCHEMA = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
 
 const BY_NAME = `
 SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind

@@ -2,8 +2,10 @@
  * Sequences with the columns that draw from them and how far ahead of those they are. A column draws from a sequence
  * that it owns (serial, identity) or that its default calls.
  */
+
 import { identifier } from '../postgres/client.ts';
-import { findObjects, notOfExtension, USER_SCHEMAS } from './catalog-check.ts';
+import { notMember, USER_SCHEMA } from '../postgres/user-objects.ts';
+import { findObjects } from './catalog-check.ts';
 import type { CheckClient } from './check-kind.ts';
 import { showName } from './names.ts';
 
@@ -72,7 +74,7 @@ LEFT JOIN (
   ) AS d
   GROUP BY d.sequence
 ) AS drawers ON drawers.sequence = c.oid
-WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${USER_SCHEMAS} AND ${notOfExtension('pg_class', 'c.oid')}`;
+WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${USER_SCHEMA} AND ${notMember('pg_class', 'c.oid')}`;
 
 /** The sequences of these names. @throws INPUT_INVALID as findObjects does */
 export async function findSequences(

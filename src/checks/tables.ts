@@ -1,14 +1,7 @@
 import { identifier } from '../postgres/client.ts';
+import { notMember, USER_SCHEMA } from '../postgres/user-objects.ts';
 import { tableNameSchema } from '../schema.ts';
-import {
-  absence,
-  conclude,
-  defineCatalogCheck,
-  existenceTitle,
-  existsSchema,
-  notOfExtension,
-  USER_SCHEMAS,
-} from './catalog-check.ts';
+import { absence, conclude, defineCatalogCheck, existenceTitle, existsSchema } from './catalog-check.ts';
 import type { CheckClient, Finding } from './check-kind.ts';
 import {
   findColumns,
@@ -143,8 +136,8 @@ async function noOthers(
   const rows = await client.query<{ oid: number; schema: string; name: string }>(
     `SELECT c.oid, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.relpersistence <> 't' AND ${USER_SCHEMAS}
-       AND ($1::pg_catalog.text IS NULL OR n.nspname = $1) AND ${notOfExtension('pg_class', 'c.oid')}
+     WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.relpersistence <> 't' AND ${USER_SCHEMA}
+       AND ($1::pg_catalog.text IS NULL OR n.nspname = $1) AND ${notMember('pg_class', 'c.oid')}
      ORDER BY n.nspname, c.relname`,
     [schema ?? null],
   );

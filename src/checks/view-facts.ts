@@ -1,7 +1,7 @@
 /** What the catalog says of views and materialized views. */
 
+import { USER_SCHEMA } from '../postgres/user-objects.ts';
 import type { CatalogObject, CatalogSource } from './catalog-check.ts';
-import { USER_SCHEMAS } from './catalog-check.ts';
 import { showColumns } from './names.ts';
 
 export interface View extends CatalogObject {
@@ -18,7 +18,7 @@ export function viewSource(kind: 'v' | 'm', what: string): CatalogSource {
       ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = '${kind}' AND ${USER_SCHEMAS}`,
+      WHERE c.relkind = '${kind}' AND ${USER_SCHEMA}`,
   };
 }
 

@@ -3,6 +3,7 @@ import type { Manifest } from '../repository/manifest.ts';
 import { identifier } from './client.ts';
 import type { Queryable } from './columns.ts';
 import { type ObjectName, parseName } from './object-name.ts';
+import { notMember, USER_SCHEMA } from './user-objects.ts';
 
 export type Selection = Manifest['selection'];
 
@@ -36,13 +37,6 @@ interface TableRow extends Record<string, unknown> {
   key: string[];
 }
 
-const NOT_EXTENSION = (alias: string) => `NOT EXISTS (
-    SELECT FROM pg_catalog.pg_depend d
-    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = ${alias}.oid AND d.deptype = 'e'
-  )`;
-
-const USER_SCHEMA = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
-
 // Members of extensions are left out: the extension itself brings their rows.
 const TABLES = `
 WITH RECURSIVE lineage AS (
@@ -71,7 +65,7 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpe
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN lineages ON lineages.oid = c.oid
-WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND ${USER_SCHEMA} AND ${NOT_EXTENSION('c')}
+WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND ${USER_SCHEMA} AND ${notMember('pg_class', 'c.oid')}
   AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
 ORDER BY n.nspname, c.relname`;
 
@@ -120,7 +114,7 @@ export async function listSequences(client: Queryable, selection: Selection = {}
        AND o.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.refobjsubid > 0 AND o.deptype IN ('a', 'i')
      LEFT JOIN pg_catalog.pg_class t ON t.oid = o.refobjid
      LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${USER_SCHEMA} AND ${NOT_EXTENSION('c')}
+     WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${USER_SCHEMA} AND ${notMember('pg_class', 'c.oid')}
        AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
      ORDER BY n.nspname, c.relname`,
   );

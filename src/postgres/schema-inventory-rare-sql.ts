@@ -2,7 +2,8 @@
  * The catalog queries of the inventory for routines, types and what belongs to no table. They yield what those of
  * schema-inventory-sql.ts do.
  */
-import { grants, grantsText, hashed, notMember, owner, USER_SCHEMA } from './schema-inventory-words.ts';
+import { grants, grantsText, hashed, owner } from './schema-inventory-words.ts';
+import { notMember, USER_SCHEMA } from './user-objects.ts';
 
 const ROUTINES = (version: number) => `
 SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind,

@@ -6,7 +6,8 @@
  */
 
 import { rareQueries } from './schema-inventory-rare-sql.ts';
-import { grants, grantsText, hashed, notMember, owner, USER_SCHEMA } from './schema-inventory-words.ts';
+import { grants, grantsText, hashed, owner } from './schema-inventory-words.ts';
+import { notMember, USER_SCHEMA } from './user-objects.ts';
 
 const ON_RELATION = `JOIN pg_catalog.pg_class c ON c.oid = o.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE ${USER_SCHEMA} AND c.relpersistence <> 't' AND ${notMember('pg_class', 'c.oid')}`;

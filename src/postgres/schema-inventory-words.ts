@@ -18,14 +18,6 @@ export function grantsText(acl: string): string {
 
 export const owner = (column: string) => `pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(${column}))`;
 
-export const USER_SCHEMA = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
-
-/** Members of extensions come with the extension. */
-export function notMember(catalog: string, oid: string): string {
-  return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass
-    AND d.objid = ${oid} AND d.deptype = 'e')`;
-}
-
 /** Options that may hold what is not for everybody's eyes: their hash. */
 export function hashed(options: string): string {
   return `CASE WHEN ${options} IS NOT NULL THEN 'sha256:' || pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(

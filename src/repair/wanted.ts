@@ -7,6 +7,7 @@ import type { CheckDefinition } from '../plan/model.ts';
 import { identifier } from '../postgres/client.ts';
 import type { Queryable } from '../postgres/columns.ts';
 import { REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../postgres/reference-columns.ts';
+import { USER_SCHEMA } from '../postgres/user-objects.ts';
 import { isRecord } from '../schema-walk.ts';
 
 interface WantedKey {
@@ -76,8 +77,6 @@ export function wantedBySuite(definitions: readonly CheckDefinition[]): Wanted {
 function texts(value: unknown): string[] | undefined {
   return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : undefined;
 }
-
-const USER_SCHEMA = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
 
 const INDEXES = `
 SELECT n.nspname AS schema, t.relname AS "table", t.relkind AS table_kind, c.relname AS name, i.indisunique AS unique,

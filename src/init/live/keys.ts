@@ -2,7 +2,8 @@
 import type { Client } from '../../postgres/client.ts';
 import type { ObjectName } from '../../postgres/object-name.ts';
 import { REFERENCED_COLUMNS, REFERRING_COLUMNS } from '../../postgres/reference-columns.ts';
-import { type LiveTable, USER_SCHEMA } from './table.ts';
+import { notMember, USER_SCHEMA } from '../../postgres/user-objects.ts';
+import { type LiveTable, onTables } from './table.ts';
 import { valuesOf } from './values.ts';
 
 export interface LiveIndex {
@@ -119,8 +120,7 @@ const DOMAIN_CONSTRAINTS = `
 SELECT n.nspname AS schema, t.typname AS domain, con.conname AS name, con.convalidated AS validated
 FROM pg_catalog.pg_constraint con
 JOIN pg_catalog.pg_type t ON t.oid = con.contypid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE con.contype = 'c' AND ${USER_SCHEMA} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-  WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
+WHERE con.contype = 'c' AND ${USER_SCHEMA} AND ${notMember('pg_type', 't.oid')}
 ORDER BY n.nspname <> 'public', n.nspname, t.typname, con.conname`;
 
 interface ForeignKeyRow extends Record<string, unknown> {
@@ -146,11 +146,7 @@ export async function loadKeys(
 ): Promise<LiveKeys> {
   const oids = tables.map(({ oid }) => oid);
   const byOid = new Map(all.map((table) => [table.oid, table]));
-  const on = <Row extends { table_oid: number }>(found: Row[]) =>
-    found.flatMap((row) => {
-      const table = byOid.get(row.table_oid);
-      return table === undefined ? [] : [{ table, row }];
-    });
+  const on = onTables(byOid);
   type IndexRow = Omit<LiveIndex, 'table'> & { table_oid: number } & Record<string, unknown>;
   const indexes = on(await client.query<IndexRow>(INDEXES, [oids])).map(
     ({ table, row: { table_oid: _, ...index } }) => ({ ...index, table }) as LiveIndex,

@@ -1,7 +1,8 @@
 /** Triggers, functions, types, extensions and partition keys of a live database. */
 import type { Client } from '../../postgres/client.ts';
 import type { ObjectName } from '../../postgres/object-name.ts';
-import { type LiveTable, notMember, USER_SCHEMA } from './table.ts';
+import { notMember, USER_SCHEMA } from '../../postgres/user-objects.ts';
+import { type LiveTable, onTables } from './table.ts';
 
 export interface LiveTrigger {
   readonly table: LiveTable;
@@ -101,12 +102,7 @@ export async function loadObjects(
   wanted: (schema: string) => boolean,
 ): Promise<LiveObjects> {
   const oids = tables.map(({ oid }) => oid);
-  const byOid = new Map(tables.map((table) => [table.oid, table]));
-  const on = <Row extends { table_oid: number }>(found: Row[]) =>
-    found.flatMap((row) => {
-      const table = byOid.get(row.table_oid);
-      return table === undefined ? [] : [{ table, row }];
-    });
+  const on = onTables(new Map(tables.map((table) => [table.oid, table])));
   const own = <Row extends { schema: string }>(found: Row[]) => found.filter(({ schema }) => wanted(schema));
   type PartitionedRow = Omit<LivePartitioned, 'table'> & { table_oid: number } & Record<string, unknown>;
   return {

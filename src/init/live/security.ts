@@ -1,6 +1,7 @@
 /** Who may do what in a live database: schemas and their owners, grants, policies, roles. */
 import type { Client } from '../../postgres/client.ts';
-import { type LiveTable, notMember, USER_SCHEMA } from './table.ts';
+import { notMember, USER_SCHEMA } from '../../postgres/user-objects.ts';
+import type { LiveTable } from './table.ts';
 
 /** What a role was granted on one object, or what everybody was refused that they have by default. */
 export interface LiveGrant {

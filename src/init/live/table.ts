@@ -1,14 +1,7 @@
 /** Tables, views and partitions of a live database, and whether they have rows. */
 import { type Client, identifier } from '../../postgres/client.ts';
 import { type Column, loadColumns } from '../../postgres/columns.ts';
-
-export const USER_SCHEMA = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
-
-/** Members of extensions come and go with the extension. */
-export function notMember(catalog: string, oid: string): string {
-  return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-    WHERE d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
-}
+import { notMember, USER_SCHEMA } from '../../postgres/user-objects.ts';
 
 export interface LiveTable {
   readonly oid: number;
@@ -122,4 +115,13 @@ async function findRows(client: Client, rows: readonly TableRow[]): Promise<Map<
     }
   }
   return found;
+}
+
+/** Makes a function that puts rows of a catalog beside the tables that they are about; those of others are left out. */
+export function onTables(tables: ReadonlyMap<number, LiveTable>) {
+  return <Row extends { table_oid: number }>(found: readonly Row[]) =>
+    found.flatMap((row) => {
+      const table = tables.get(row.table_oid);
+      return table === undefined ? [] : [{ table, row }];
+    });
 }
