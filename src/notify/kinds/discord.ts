@@ -1,49 +1,33 @@
 /** `discord`: a channel's webhook. Source: https://discord.com/developers/docs/resources/webhook#execute-webhook */
-import { hostOf, postJson, urlProblems } from '../http.ts';
+import { addressHost, addressProblems, addressSchema, addressSettings, spelledOut } from '../address.ts';
+import { postJson } from '../http.ts';
 import { defineNotifier, type Message } from '../notifier.ts';
 import { COLORS, cut } from '../words.ts';
-
-const url = {
-  type: 'string',
-  minLength: 1,
-  description: 'The address of the webhook. It is a secret: name an environment variable.',
-  examples: ['${DISCORD_WEBHOOK}'],
-  'x-secret': true,
-} as const;
 
 export const discord = defineNotifier({
   kind: 'discord',
   summary: 'A channel of Discord, or of a chat with Discord-compatible webhooks.',
-  settings: {
-    description: 'An address, or a map with url.',
-    examples: ['${DISCORD_WEBHOOK}'],
-    'x-expected': 'an http url or a map with url',
-    oneOf: [
-      url,
-      {
-        type: 'object',
-        required: ['url'],
-        additionalProperties: false,
-        properties: {
-          url,
-          username: {
-            type: 'string',
-            minLength: 1,
-            maxLength: 80,
-            description: 'Shown as the sender. Default: what the webhook is called.',
-            examples: ['backplan'],
-          },
-        },
+  settings: addressSettings(
+    addressSchema(
+      'The address of the webhook. It is a secret: name an environment variable.',
+      '${DISCORD_WEBHOOK}',
+    ),
+    {
+      username: {
+        type: 'string',
+        minLength: 1,
+        maxLength: 80,
+        description: 'Shown as the sender. Default: what the webhook is called.',
+        examples: ['backplan'],
       },
-    ],
-  },
-  validate: (settings) =>
-    typeof settings === 'string' ? urlProblems(settings) : urlProblems(settings.url, ['url']),
-  where: (settings) => hostOf(typeof settings === 'string' ? settings : settings.url),
+    },
+  ),
+  validate: addressProblems,
+  where: addressHost,
   async send(message, settings, { signal }) {
-    const { url: address, username } = typeof settings === 'string' ? { url: settings } : settings;
+    const { url, username } = spelledOut(settings);
     return await postJson(
-      address,
+      url,
       { ...(username === undefined ? {} : { username }), ...payload(message) },
       signal,
     );

@@ -3,21 +3,10 @@
  * the alarm itself when it hears nothing: it notices when backplan, cron or the whole machine is gone.
  */
 import { createHash } from 'node:crypto';
-import { hostOf, request, urlProblems } from '../http.ts';
+import { addressHost, addressProblems, addressSchema, addressSettings, spelledOut } from '../address.ts';
+import { request, urlProblems } from '../http.ts';
 import { defineNotifier, type MessageEvent } from '../notifier.ts';
 import { plainText } from '../words.ts';
-
-const url = {
-  type: 'string',
-  minLength: 1,
-  description:
-    'The ping address of the check. /start and /fail are appended for the start of a run and for one that failed.',
-  examples: ['${HEALTHCHECK_URL}'],
-  'x-secret': true,
-} as const;
-
-const other = (description: string, example: string) =>
-  ({ type: 'string', minLength: 1, description, examples: [example], 'x-secret': true }) as const;
 
 export const ping = defineNotifier({
   kind: 'ping',
@@ -25,38 +14,30 @@ export const ping = defineNotifier({
   fixedEvents: 'it is told of the start and the end of every run',
   always: ['started', 'success', 'failure', 'cancelled', 'test'],
   everyOne: true,
-  settings: {
-    description: 'A ping address, or a map with the address for each event.',
-    examples: ['${HEALTHCHECK_URL}'],
-    'x-expected': 'an http url or a map with url or success',
-    oneOf: [
-      url,
-      {
-        type: 'object',
-        required: ['url'],
-        additionalProperties: false,
-        properties: {
-          url,
-          start: other('Address for the start of a run, instead of url/start.', '${PING_START}'),
-          fail: other('Address for a run that failed, instead of url/fail.', '${PING_FAIL}'),
-          onlySuccess: {
-            type: 'boolean',
-            description: 'Pings good runs and nothing else, for services without start and fail.',
-            examples: [true],
-            default: false,
-          },
-        },
+  settings: addressSettings(
+    addressSchema(
+      'The ping address of the check. /start and /fail are appended for the start of a run and for one that failed.',
+      '${HEALTHCHECK_URL}',
+    ),
+    {
+      start: addressSchema('Address for the start of a run, instead of url/start.', '${PING_START}'),
+      fail: addressSchema('Address for a run that failed, instead of url/fail.', '${PING_FAIL}'),
+      onlySuccess: {
+        type: 'boolean',
+        description: 'Pings good runs and nothing else, for services without start and fail.',
+        examples: [true],
+        default: false,
       },
-    ],
-  },
+    },
+    'A ping address, or a map with the address for each event.',
+  ),
   validate: (settings) =>
     typeof settings === 'string'
-      ? urlProblems(settings)
+      ? addressProblems(settings)
       : (['url', 'start', 'fail'] as const).flatMap((key) => urlProblems(settings[key], [key])),
-  where: (settings) => hostOf(typeof settings === 'string' ? settings : settings.url),
+  where: addressHost,
   async send(message, settings, { signal }) {
-    const given = typeof settings === 'string' ? { url: settings } : settings;
-    const address = addressFor(message.event, given);
+    const address = addressFor(message.event, spelledOut(settings));
     if (address === undefined) return { delivered: true, said: 'nothing to tell: only good runs are pinged' };
     return await request({
       url: message.run === null ? address : withRun(address, message.run.id),

@@ -1,55 +1,39 @@
 /** `slack`: an incoming webhook as Slack, Mattermost, Rocket.Chat and others have it. */
-import { hostOf, postJson, urlProblems } from '../http.ts';
+import { addressHost, addressProblems, addressSchema, addressSettings, spelledOut } from '../address.ts';
+import { postJson } from '../http.ts';
 import { defineNotifier, type Message } from '../notifier.ts';
 import { COLORS, cut } from '../words.ts';
-
-const url = {
-  type: 'string',
-  minLength: 1,
-  description: 'The address of the incoming webhook. It is a secret: name an environment variable.',
-  examples: ['${SLACK_WEBHOOK}'],
-  'x-secret': true,
-} as const;
 
 export const slack = defineNotifier({
   kind: 'slack',
   summary:
     'A channel of Slack, Mattermost, Rocket.Chat or another chat with Slack-compatible incoming webhooks.',
-  settings: {
-    description: 'An address, or a map with url.',
-    examples: ['${SLACK_WEBHOOK}'],
-    'x-expected': 'an http url or a map with url',
-    oneOf: [
-      url,
-      {
-        type: 'object',
-        required: ['url'],
-        additionalProperties: false,
-        properties: {
-          url,
-          channel: {
-            type: 'string',
-            minLength: 1,
-            description: 'Another channel than that of the webhook, where the chat allows it.',
-            examples: ['#backups'],
-          },
-          mention: {
-            type: 'string',
-            minLength: 1,
-            description: 'Put in front of problems, to wake somebody: @here, @channel or <@USERID>.',
-            examples: ['@here'],
-          },
-        },
+  settings: addressSettings(
+    addressSchema(
+      'The address of the incoming webhook. It is a secret: name an environment variable.',
+      '${SLACK_WEBHOOK}',
+    ),
+    {
+      channel: {
+        type: 'string',
+        minLength: 1,
+        description: 'Another channel than that of the webhook, where the chat allows it.',
+        examples: ['#backups'],
       },
-    ],
-  },
-  validate: (settings) =>
-    typeof settings === 'string' ? urlProblems(settings) : urlProblems(settings.url, ['url']),
-  where: (settings) => hostOf(typeof settings === 'string' ? settings : settings.url),
+      mention: {
+        type: 'string',
+        minLength: 1,
+        description: 'Put in front of problems, to wake somebody: @here, @channel or <@USERID>.',
+        examples: ['@here'],
+      },
+    },
+  ),
+  validate: addressProblems,
+  where: addressHost,
   async send(message, settings, { signal }) {
-    const { url: address, channel, mention } = typeof settings === 'string' ? { url: settings } : settings;
+    const { url, channel, mention } = spelledOut(settings);
     return await postJson(
-      address,
+      url,
       { ...payload(message, mention), ...(channel === undefined ? {} : { channel }) },
       signal,
     );

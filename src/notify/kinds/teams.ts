@@ -1,30 +1,23 @@
 /** `teams`: a Microsoft Teams workflow ("When a Teams webhook request is received") that posts an adaptive card. */
-import { hostOf, postJson, urlProblems } from '../http.ts';
+import { addressHost, addressProblems, addressSchema, addressSettings, spelledOut } from '../address.ts';
+import { postJson } from '../http.ts';
 import { defineNotifier, type Message, type MessageLevel } from '../notifier.ts';
 import { cut } from '../words.ts';
-
-const url = {
-  type: 'string',
-  minLength: 1,
-  description: 'The address of the workflow. It is a secret: name an environment variable.',
-  examples: ['${TEAMS_WEBHOOK}'],
-  'x-secret': true,
-} as const;
 
 export const teams = defineNotifier({
   kind: 'teams',
   summary: 'A channel or chat of Microsoft Teams, through a workflow that posts cards.',
-  settings: {
-    description: 'An address, or a map with url.',
-    examples: ['${TEAMS_WEBHOOK}'],
-    'x-expected': 'an http url or a map with url',
-    oneOf: [url, { type: 'object', required: ['url'], additionalProperties: false, properties: { url } }],
-  },
-  validate: (settings) =>
-    typeof settings === 'string' ? urlProblems(settings) : urlProblems(settings.url, ['url']),
-  where: (settings) => hostOf(typeof settings === 'string' ? settings : settings.url),
+  settings: addressSettings(
+    addressSchema(
+      'The address of the workflow. It is a secret: name an environment variable.',
+      '${TEAMS_WEBHOOK}',
+    ),
+    {},
+  ),
+  validate: addressProblems,
+  where: addressHost,
   async send(message, settings, { signal }) {
-    return await postJson(typeof settings === 'string' ? settings : settings.url, card(message), signal);
+    return await postJson(spelledOut(settings).url, card(message), signal);
   },
 });
 
