@@ -23,7 +23,7 @@ import { closeReporters, listenersOf } from './report/index.ts';
 import type { Reporter } from './report/reporter.ts';
 import { makeRunLogReporter } from './report/run-log.ts';
 import { locksFile } from './repository/layout.ts';
-import { isProven, isWhole } from './repository/manifest.ts';
+import { isProven, isWhole, newestFirst } from './repository/manifest.ts';
 import { openRepository, type RepositoryOptions } from './repository/open.ts';
 import type { Leases, Repository } from './repository/repository.ts';
 import { type Locks, openLocks } from './runs/lock.ts';
@@ -248,7 +248,7 @@ async function newestProven(
   const [newest] = lists
     .flat()
     .filter((backup) => isProven(backup) && isWhole(backup))
-    .sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
+    .sort(newestFirst);
   if (newest === undefined) return null;
   return {
     backup: `${newest.repository}:${newest.manifest.id}`,

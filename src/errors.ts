@@ -114,6 +114,11 @@ export class BackplanError extends Error {
     this.transient = options.transient ?? false;
   }
 
+  /** The error that a record was made of; what it was caused by, and whether trying again helps, is not in there. */
+  static fromRecord({ code, message, ...options }: ErrorRecord): BackplanError {
+    return new BackplanError(code, message, options);
+  }
+
   get exitCode(): ExitCode {
     return ERRORS[this.code];
   }

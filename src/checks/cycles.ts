@@ -5,8 +5,7 @@ import { plainRow } from '../postgres/row.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
 import { type CheckClient, defineCheck, useOwnNames } from './check-kind.ts';
 import { type Relation, requireColumns, requireTable, showColumns, showName } from './names.ts';
-import { fromWhere } from './orphans.ts';
-import { rowsText } from './rows.ts';
+import { fromWhere, rowsText } from './rows.ts';
 
 /** `cycles: {table, columns, references}`: parent chains within a table come to an end. */
 export const cycles = defineCheck({

@@ -5,6 +5,7 @@ import { columnsSchema, type JsonSchema, tableNameSchema } from '../schema.ts';
 import { type CheckClient, type CheckOptions, defineCheck, type Finding, useOwnNames } from './check-kind.ts';
 import { type Relation, requireColumns, requireTable, showColumns, showName } from './names.ts';
 import { countOrphans, type Orphans, type ReferenceScan, sampleOrphans } from './reference-scan.ts';
+import { fromWhere } from './rows.ts';
 
 /** What a reference leads to; shared with foreignKey. */
 export const referencesSchema = {
@@ -108,11 +109,6 @@ export const orphans = defineCheck({
       : { outcome: 'vacuous', message: `${showName(child)} is empty: there was no reference to follow` };
   },
 });
-
-/** The table, or its rows that meet a condition, to be read under an alias. */
-export function fromWhere(table: Relation, where: string | undefined): string {
-  return where === undefined ? table.sql : `(SELECT * FROM ${table.sql} AS t WHERE (\n${where}\n))`;
-}
 
 /** References that lead to one of several tables, table by table; rows that name none of them. */
 async function polymorphic(

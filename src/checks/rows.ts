@@ -10,6 +10,11 @@ export function restricted(condition: string, { where }: Pick<CheckOptions, 'whe
   return where === undefined ? `(${condition})` : `(\n${where}\n) AND (${condition})`;
 }
 
+/** The table, or its rows that meet a condition, to be read under an alias. */
+export function fromWhere(table: Relation, where: string | undefined): string {
+  return where === undefined ? table.sql : `(SELECT * FROM ${table.sql} AS t WHERE (\n${where}\n))`;
+}
+
 /** An aggregate that counts the rows that meet a condition (and the plan's). */
 export function countWhere(condition: string | undefined, options: Pick<CheckOptions, 'where'>): string {
   if (condition === undefined) {

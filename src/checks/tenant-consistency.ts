@@ -4,9 +4,9 @@ import { plainRow } from '../postgres/row.ts';
 import { columnsSchema, tableNameSchema } from '../schema.ts';
 import { defineCheck, useOwnNames } from './check-kind.ts';
 import { requireColumns, requireTable, showName } from './names.ts';
-import { fromWhere, logicalScan, referencesSchema, referenceText, referenceTitle } from './orphans.ts';
+import { logicalScan, referencesSchema, referenceText, referenceTitle } from './orphans.ts';
 import { pairsOf } from './reference-scan.ts';
-import { rowsText } from './rows.ts';
+import { fromWhere, rowsText } from './rows.ts';
 
 /** `tenantConsistency: {table, columns, references, tenant}`: a row and what it refers to belong to the same tenant. */
 export const tenantConsistency = defineCheck({

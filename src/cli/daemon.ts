@@ -149,11 +149,14 @@ const COLOURS: Readonly<Record<EventLevel, Style>> = {
 
 /** One line an event: for people, or JSON. */
 async function eventPrinter({ out, globals }: CommandContext): Promise<(event: DaemonEvent) => void> {
-  const { describeEvent } = await import('../daemon/describe.ts');
+  const [{ describeEvent }, { withoutDefinitions }] = await Promise.all([
+    import('../daemon/describe.ts'),
+    import('../daemon/events.ts'),
+  ]);
   const write = (text: string) => process.stdout.write(`${text}\n`);
   return (event) => {
     if (out.json) {
-      if (event.type !== 'runEvent') write(JSON.stringify(event, withoutDefinitions));
+      if (event.type !== 'runEvent') write(JSON.stringify(withoutDefinitions(event)));
       return;
     }
     const line = describeEvent(event);
@@ -163,11 +166,4 @@ async function eventPrinter({ out, globals }: CommandContext): Promise<(event: D
     if (line.detail !== undefined && (line.level === 'error' || globals.verbose))
       write(indent(line.detail, '  '));
   };
-}
-
-/** The plan and the job are in the plan file. */
-function withoutDefinitions(key: string, value: unknown): unknown {
-  if (key !== 'context') return value;
-  const { slot, attempt } = value as { slot?: string; attempt: number };
-  return { slot, attempt };
 }

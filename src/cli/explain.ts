@@ -127,16 +127,15 @@ async function nextTimes(
   schedule: Schedule,
   count: number,
 ): Promise<JobExplanation['firings']> {
-  const { loadTimetables } = await import('../plan/timetable.ts');
+  const { firingsAfter, jobKey, loadTimetables } = await import('../plan/timetable.ts');
   const zone = schedule.timezone ?? plan.timezone;
   const timetable = (await loadTimetables())(schedule, {
     timezone: plan.timezone,
-    key: `${plan.name}/${job.name}`,
+    key: jobKey(plan.name, job.name),
   });
   const firings: JobExplanation['firings'] = [];
   let offset: string | undefined;
-  let at = timetable.next(Date.now());
-  for (; at !== undefined && firings.length < count; at = timetable.next(at)) {
+  for (const at of firingsAfter(timetable, Date.now()).take(count)) {
     const local = localTime(new Date(at), zone);
     const dueAt = timetable.dueAt(at);
     firings.push({

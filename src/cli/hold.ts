@@ -1,5 +1,6 @@
 /** `hold`: the step that keeps a sandbox alive while a person looks at it. Only the command line knows this kind. */
 import { isSocket } from '../postgres/connection.ts';
+import { shellWord } from '../shell.ts';
 import { defineStep, type StepKind } from '../steps/step-kind.ts';
 import { formatDuration } from '../units.ts';
 import type { CommandContext } from './command.ts';
@@ -20,8 +21,8 @@ export function makeHold(context: CommandContext, say: Say, milliseconds: number
     describe: ({ database }) => `wait while somebody looks at ${database}`,
     async run({ database }, step) {
       const { connection } = step.database(database);
-      const place = isSocket(connection) ? `-h ${quote(connection.host)}` : `-h ${connection.host}`;
-      const psql = `psql ${place} -p ${connection.port} -U ${quote(connection.user)} -d ${quote(connection.database)}`;
+      const place = isSocket(connection) ? `-h ${shellWord(connection.host)}` : `-h ${connection.host}`;
+      const psql = `psql ${place} -p ${connection.port} -U ${shellWord(connection.user)} -d ${shellWord(connection.database)}`;
       await say(['', `look at it with:  ${psql}`, `it is kept for you: ${ending(milliseconds)}`]);
       await waitForEnter(context, milliseconds);
       step.signal.throwIfAborted();
@@ -36,8 +37,4 @@ function ending(milliseconds: number | undefined): string {
     ...(milliseconds === undefined ? [] : [`after ${formatDuration(milliseconds)} it ends by itself`]),
   ];
   return ways.join(', ');
-}
-
-function quote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

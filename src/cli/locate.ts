@@ -1,7 +1,7 @@
 /** A reference as typed (`latest`, a label, the beginning of an id) → the backup it means now. */
 import { BackplanError, toBackplanError } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
-import type { Backup } from '../repository/manifest.ts';
+import { type Backup, newestFirst } from '../repository/manifest.ts';
 import type { CommandContext } from './command.ts';
 
 export interface Place {
@@ -36,7 +36,7 @@ export async function locateBackup(
       if (failure.code !== 'BACKUP_NOT_FOUND') throw failure;
     }
   }
-  found.sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
+  found.sort(newestFirst);
   const [newest] = found;
   if (newest !== undefined) return newest;
   throw failure ?? new BackplanError('BACKUP_NOT_FOUND', 'the plan declares no repository to look in');

@@ -4,7 +4,7 @@
  */
 import { BackplanError, toBackplanError } from '../errors.ts';
 import type { DatabaseDefinition } from '../plan/model.ts';
-import type { Backup } from '../repository/manifest.ts';
+import { type Backup, newestFirst } from '../repository/manifest.ts';
 import { defineStep } from '../steps/step-kind.ts';
 import { formatDuration } from '../units.ts';
 import { type DatabaseStatus, statusOf } from './database-status.ts';
@@ -37,7 +37,7 @@ export const objectives = defineStep({
         context.log.warn(`repository ${name} could not be read: ${toBackplanError(error).message}`);
       }
     }
-    backups.sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
+    backups.sort(newestFirst);
     const status = statusOf(definition, backups, new Date());
     const missed = missedObjectives(definition, status);
     if (missed.length > 0) {

@@ -1,7 +1,7 @@
 /** The backups of a plan from all its repositories, with what could not be read told beside them. */
 import { type BackplanError, toBackplanError } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
-import type { Backup } from '../repository/manifest.ts';
+import { type Backup, newestFirst } from '../repository/manifest.ts';
 import type { BrokenBackup } from '../repository/repository.ts';
 import type { CommandContext } from './command.ts';
 
@@ -32,6 +32,6 @@ export async function readBackups(
       unreachable.push({ repository: name, error: toBackplanError(error) });
     }
   }
-  found.sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt));
+  found.sort(newestFirst);
   return { backups: found, broken, unreachable };
 }

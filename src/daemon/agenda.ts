@@ -3,7 +3,7 @@
  * recorded. Nothing is started here.
  */
 import type { Plan, Schedule } from '../plan/model.ts';
-import type { MakeTimetable, Timetable } from '../plan/timetable.ts';
+import { jobKey, type MakeTimetable, type Timetable } from '../plan/timetable.ts';
 import { newRunId } from '../runs/run-id.ts';
 import type { Claim, MissedFirings } from '../runs/slots.ts';
 import type { Journal } from '../runs/store.ts';
@@ -77,7 +77,7 @@ export function makeAgenda(journal: Journal, timetables: MakeTimetable): Agenda 
       job,
       definition,
       schedule,
-      timetable: timetables(schedule, { timezone: plan.timezone, key: keyOf(plan.name, job) }),
+      timetable: timetables(schedule, { timezone: plan.timezone, key: jobKey(plan.name, job) }),
       catchUpMs: schedule.catchUp === undefined ? 0 : parseDuration(schedule.catchUp),
       handledUntil,
       fresh: true,
@@ -155,7 +155,7 @@ export function makeAgenda(journal: Journal, timetables: MakeTimetable): Agenda 
       const scheduled = Object.values(plan.jobs).filter(({ schedule }) => schedule !== undefined);
       for (const { name, schedule } of scheduled) {
         if (schedule === undefined) continue;
-        const key = keyOf(plan.name, name);
+        const key = jobKey(plan.name, name);
         const known = items.get(key);
         const item = makeItem(plan, name, schedule, now);
         if (known?.definition !== item.definition) items.set(key, item);
@@ -164,14 +164,14 @@ export function makeAgenda(journal: Journal, timetables: MakeTimetable): Agenda 
       for (const { plan: owner, job } of slots.remembered()) {
         if (owner !== plan.name || names.has(job)) continue;
         slots.forget(owner, job);
-        items.delete(keyOf(owner, job));
+        items.delete(jobKey(owner, job));
       }
     },
     drop: (plan) => {
       for (const { plan: owner, job } of slots.remembered()) {
         if (owner !== plan) continue;
         slots.forget(owner, job);
-        items.delete(keyOf(owner, job));
+        items.delete(jobKey(owner, job));
       }
     },
     collect: (now, absent) => {
@@ -235,16 +235,11 @@ export function makeAgenda(journal: Journal, timetables: MakeTimetable): Agenda 
       const handled = ahead.map(({ plan, job }) => ({ plan, job, until: now }));
       slots.record({ claims: [], missed: [], handled });
     },
-    timetable: (plan, job) => items.get(keyOf(plan, job))?.timetable,
+    timetable: (plan, job) => items.get(jobKey(plan, job))?.timetable,
     get size() {
       return items.size;
     },
   };
-}
-
-/** Names of plans and jobs hold no slash. */
-export function keyOf(plan: string, job: string): string {
-  return `${plan}/${job}`;
 }
 
 function reasonOf(newest: number, catchUpMs: number, claims: readonly Granted[]): string {

@@ -2,11 +2,11 @@
 import { type App, createApp } from '../app.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import type { Job, Plan } from '../plan/model.ts';
-import { loadTimetables } from '../plan/timetable.ts';
+import { firingsAfter, jobKey, loadTimetables } from '../plan/timetable.ts';
 import type { RunRecord, Trigger } from '../runs/record.ts';
 import { newRunId } from '../runs/run-id.ts';
 import type { Journal } from '../runs/store.ts';
-import { type Agenda, type Granted, keyOf, makeAgenda } from './agenda.ts';
+import { type Agenda, type Granted, makeAgenda } from './agenda.ts';
 import { makeClock } from './clock.ts';
 import { type DaemonEvents, type DaemonListener, makeEvents } from './events.ts';
 import { lockStateFolder } from './lock.ts';
@@ -177,7 +177,7 @@ class RunningDaemon implements Daemon {
     const [running, waiting] = [this.#queue.running(), this.#queue.waiting()];
     return this.#plans.views().flatMap(({ plan }) =>
       Object.values(plan?.jobs ?? {}).map((job): JobView => {
-        const key = keyOf(plan?.name ?? '', job.name);
+        const key = jobKey(plan?.name ?? '', job.name);
         return {
           plan: plan?.name ?? '',
           job,
@@ -360,7 +360,7 @@ class RunningDaemon implements Daemon {
   #withdraw(plan: string, job: string): void {
     const reason = new BackplanError('CANCELLED', 'the job was taken out of the plan while it waited');
     for (const { key, runId } of this.#queue.waiting()) {
-      if (key === keyOf(plan, job)) this.#queue.cancel(runId, reason);
+      if (key === jobKey(plan, job)) this.#queue.cancel(runId, reason);
     }
   }
 
@@ -390,12 +390,8 @@ class RunningDaemon implements Daemon {
 
   #nextFirings(plan: string, job: string, count: number): Date[] {
     const timetable = this.#agenda.timetable(plan, job);
-    const found: Date[] = [];
-    let at = timetable?.next(Date.now());
-    for (; timetable !== undefined && at !== undefined && found.length < count; at = timetable.next(at)) {
-      found.push(new Date(timetable.dueAt(at)));
-    }
-    return found;
+    if (timetable === undefined) return [];
+    return [...firingsAfter(timetable, Date.now()).take(count)].map((at) => new Date(timetable.dueAt(at)));
   }
 
   /** What goes wrong here is told, and tried again with the next tick. */
@@ -424,9 +420,6 @@ function nothingToRun(views: readonly PlanView[], sources: readonly string[]): B
       hint: 'Plans of a folder are its files with the ending .yaml or .yml.',
     });
   }
-  const { code, message, hint, detail } = first;
-  return new BackplanError(code, views.length === 1 ? message : `no plan is valid; the first: ${message}`, {
-    ...(hint === undefined ? {} : { hint }),
-    ...(detail === undefined ? {} : { detail }),
-  });
+  const message = views.length === 1 ? first.message : `no plan is valid; the first: ${first.message}`;
+  return BackplanError.fromRecord({ ...first, message });
 }

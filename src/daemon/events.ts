@@ -86,6 +86,13 @@ export type DaemonEvent = { readonly at: string } & (
   | { readonly type: 'stopped' }
 );
 
+/** The event without the definitions of plan and job, which stand in the plan file and may hold what is secret. */
+export function withoutDefinitions(event: DaemonEvent): object {
+  if (event.type !== 'runStarted' && event.type !== 'runFinished') return event;
+  const { slot, attempt } = event.context;
+  return { ...event, context: { ...(slot === undefined ? {} : { slot }), attempt } };
+}
+
 export type DaemonListener = (event: DaemonEvent) => void;
 
 type WithoutTime<Event> = Event extends unknown ? Omit<Event, 'at'> : never;

@@ -4,7 +4,7 @@
  */
 import { type ErrorRecord, toBackplanError } from '../errors.ts';
 import type { Plan } from '../plan/model.ts';
-import type { Backup } from '../repository/manifest.ts';
+import { type Backup, newestFirst } from '../repository/manifest.ts';
 import type { DaemonView } from './view.ts';
 
 export interface RepositoryHoldings {
@@ -36,7 +36,8 @@ const EVERY = 300_000;
 export function watchHoldings(daemon: DaemonView): Holdings {
   const known = new Map<string, RepositoryHoldings>();
   let closed = false;
-  let reading: Promise<void> | undefined;
+  let last: Promise<void> = Promise.resolve();
+  /** Plans of the reading that has not begun yet. */
   let wanted: Set<string> | undefined;
 
   const plans = () => daemon.plans().flatMap(({ plan }) => (plan === undefined ? [] : [plan]));
@@ -58,21 +59,17 @@ export function watchHoldings(daemon: DaemonView): Holdings {
       }
     }
   };
-  const refresh = async (plan = '*'): Promise<void> => {
-    wanted ??= new Set();
-    wanted.add(plan);
-    while (wanted !== undefined && !closed) {
-      if (reading !== undefined) {
-        await reading;
-        continue;
-      }
-      const names = wanted;
-      wanted = undefined;
-      reading = read(names).finally(() => {
-        reading = undefined;
+  const refresh = (plan = '*'): Promise<void> => {
+    if (wanted === undefined) {
+      const names = new Set<string>();
+      wanted = names;
+      last = last.then(() => {
+        wanted = undefined;
+        return read(names);
       });
-      await reading;
     }
+    wanted.add(plan);
+    return last;
   };
   const timer = setInterval(() => void refresh(), EVERY);
   timer.unref();
@@ -105,7 +102,7 @@ async function readOne(
     const freeBytes = await opened.storage.freeSpace().catch(() => undefined);
     return {
       ...about,
-      backups: [...backups].sort((a, b) => b.manifest.startedAt.localeCompare(a.manifest.startedAt)),
+      backups: [...backups].sort(newestFirst),
       broken: broken.length,
       ...(freeBytes === undefined ? {} : { freeBytes }),
     };

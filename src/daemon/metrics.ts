@@ -4,7 +4,7 @@
  */
 import type { Registry } from 'prom-client';
 import type { CheckReport } from '../checks/report-schema.ts';
-import { type Backup, isProven, isWhole, storedSize } from '../repository/manifest.ts';
+import { type Backup, isProven, isWhole, newestProof, storedSize } from '../repository/manifest.ts';
 import type { RunEvent, RunRecord } from '../runs/record.ts';
 import { productVersion } from '../runs/version.ts';
 import { parseDuration } from '../units.ts';
@@ -330,7 +330,8 @@ function lookUpBackups({ Gauge }: Client, registry: Registry, daemon: DaemonView
         const [trusted] = good;
         if (trusted === undefined) continue;
         proven.set(labels, startOf(trusted) / 1000);
-        proof.set(labels, Math.max(...good.map(lastProof)) / 1000);
+        const shown = good.map((backup) => Date.parse(newestProof(backup, 'checked')?.at ?? ''));
+        proof.set(labels, Math.max(...shown) / 1000);
         const key = JSON.stringify([held.plan, database]);
         const at = Math.max(startOf(trusted), ages.get(key)?.at ?? 0);
         ages.set(key, { labels: { plan: held.plan, database }, at });
@@ -342,11 +343,4 @@ function lookUpBackups({ Gauge }: Client, registry: Registry, daemon: DaemonView
 
 function startOf({ manifest }: Backup): number {
   return Date.parse(manifest.startedAt);
-}
-
-function lastProof({ proofs }: Backup): number {
-  return Math.max(
-    0,
-    ...proofs.filter(({ kind, passed }) => kind === 'checked' && passed).map(({ at }) => Date.parse(at)),
-  );
 }

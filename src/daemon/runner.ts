@@ -4,14 +4,13 @@ import type { App } from '../app.ts';
 import { delayBefore, isRetryable } from '../engine/retry.ts';
 import { BackplanError, toBackplanError } from '../errors.ts';
 import type { Job, Plan } from '../plan/model.ts';
-import type { Timetable } from '../plan/timetable.ts';
+import { jobKey, type Timetable } from '../plan/timetable.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { RunRecord, Trigger } from '../runs/record.ts';
 import { newRunId } from '../runs/run-id.ts';
 import type { Firing } from '../runs/slots.ts';
 import type { Journal } from '../runs/store.ts';
 import { Masker } from '../secret.ts';
-import { keyOf } from './agenda.ts';
 import type { DaemonEvents, RunContext } from './events.ts';
 import type { Task } from './queue.ts';
 
@@ -59,7 +58,7 @@ export interface Runner {
 }
 
 export function slotName({ plan, job, instant }: Firing): string {
-  return `${keyOf(plan, job)}@${new Date(instant).toISOString()}`;
+  return `${jobKey(plan, job)}@${new Date(instant).toISOString()}`;
 }
 
 export function makeRunner(options: RunnerOptions): Runner {
@@ -107,7 +106,7 @@ export function makeRunner(options: RunnerOptions): Runner {
       });
     } catch (thrown) {
       const error = toBackplanError(thrown);
-      return recordUnstarted(found, order, masked(error, masker));
+      return recordUnstarted(found, order, BackplanError.fromRecord(masker.maskDeep(error.toRecord())));
     }
   };
 
@@ -116,7 +115,7 @@ export function makeRunner(options: RunnerOptions): Runner {
     const { retry } = job;
     if (retry === undefined || order.attempt >= retry.attempts || options.isStopping()) return undefined;
     if (run.status !== 'failed' || run.error === undefined) return undefined;
-    if (!isRetryable(new BackplanError(run.error.code, run.error.message))) return undefined;
+    if (!isRetryable(BackplanError.fromRecord(run.error))) return undefined;
     const attempt = order.attempt + 1;
     const notBefore = options.now() + delayBefore(attempt, retry, Math.random());
     return { ...order, runId: newRunId(), trigger: 'retry', attempt, notBefore };
@@ -147,7 +146,7 @@ export function makeRunner(options: RunnerOptions): Runner {
     return {
       order,
       runId: order.runId,
-      key: keyOf(order.plan, order.job),
+      key: jobKey(order.plan, order.job),
       groups: job.concurrencyGroups ?? [],
       overlap: job.schedule?.overlap ?? 'skip',
       notBefore: (now) => {
@@ -187,15 +186,6 @@ export function makeRunner(options: RunnerOptions): Runner {
       });
     },
   };
-}
-
-function masked(error: BackplanError, masker: Masker): BackplanError {
-  const { code, message, hint, detail } = masker.maskDeep(error.toRecord());
-  return new BackplanError(code, message, {
-    ...(hint === undefined ? {} : { hint }),
-    ...(detail === undefined ? {} : { detail }),
-    transient: error.transient,
-  });
 }
 
 function unstarted({ plan, job }: Found, order: Order, error: BackplanError, now: number): RunRecord {

@@ -1,6 +1,6 @@
 /** What a run amounts to: status, exit code, the error to show first, and what its checks said. */
 import { type BackplanError, ERRORS, type ErrorRecord, EXIT, type ExitCode, worstExit } from '../errors.ts';
-import type { RunRecord, StepRecord, Verdict } from '../runs/record.ts';
+import { isFailure, type RunRecord, type StepRecord, type Verdict } from '../runs/record.ts';
 
 export interface RunFacts {
   /** Records of the job's steps, without those of `onFailure`: they cannot make or mend a failure. */
@@ -38,7 +38,7 @@ export function hasFailed(steps: readonly StepRecord[]): boolean {
 
 function failuresOf(steps: readonly StepRecord[]) {
   return steps
-    .filter(({ status, tolerated }) => status === 'failed' && tolerated !== true)
+    .filter(isFailure)
     .sort((a, b) => (a.endedAt ?? '').localeCompare(b.endedAt ?? ''))
     .map(({ name, error }) => {
       const record = error ?? { code: 'STEP_FAILED' as const, message: 'it failed without saying why' };

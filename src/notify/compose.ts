@@ -1,9 +1,10 @@
 /** What happened → what a person reads who was asleep a minute ago: what, where, why, what is safe, what to type. Pure. */
+import { shellWord } from '../shell.ts';
 import { formatBytes, formatInstant } from '../units.ts';
 import type { Message, MessageEvent } from './notifier.ts';
 import type { Announcement, Occurrence } from './occurrence.ts';
 import { errorLines, runWords, safety } from './run-words.ts';
-import { age, commandLine, quote, type Surroundings, times, type Words } from './surroundings.ts';
+import { age, commandLine, type Surroundings, times, type Words } from './surroundings.ts';
 
 /** @param event the one of its events that the receiver is told of; @param key what it is about */
 export function compose(
@@ -112,7 +113,7 @@ function wordsFor(occurrence: Occurrence, event: MessageEvent, around: Surroundi
           ...(occurrence.error.code === 'LOCKED'
             ? [commandLine(around, 'runs')]
             : occurrence.error.code === 'ENV_MISSING' || occurrence.error.code === 'INPUT_INVALID'
-              ? [`backplan validate ${quote(plan.file)}`]
+              ? [`backplan validate ${shellWord(plan.file)}`]
               : [commandLine(around, 'doctor')]),
           commandLine(around, 'run', occurrence.job),
         ],
@@ -140,7 +141,7 @@ function wordsFor(occurrence: Occurrence, event: MessageEvent, around: Surroundi
           `${plan.file} was changed and has errors. The last good version stays in force; changes wait until it is mended.`,
           ...occurrence.problems.split('\n').slice(0, 20),
         ],
-        next: [`backplan validate ${quote(plan.file)}`],
+        next: [`backplan validate ${shellWord(plan.file)}`],
       };
     case 'planValid':
       return {
@@ -181,7 +182,7 @@ function wordsFor(occurrence: Occurrence, event: MessageEvent, around: Surroundi
           'Free space there, or let retention keep fewer backups.',
         ],
         next: [
-          `df -h ${quote(path)}`,
+          `df -h ${shellWord(path)}`,
           commandLine(around, 'backups'),
           `${commandLine(around, 'prune')} --dry-run`,
         ],

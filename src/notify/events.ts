@@ -1,5 +1,6 @@
 /** What happened → which events it is, to whom it may matter, and which problem it begins or ends. Pure. */
 import type { NotifierDefinition, Plan } from '../plan/model.ts';
+import { isFailure } from '../runs/record.ts';
 import type { MessageEvent, NotifierKind } from './notifier.ts';
 import type { Occurrence } from './occurrence.ts';
 import { warningsOf } from './run-words.ts';
@@ -50,7 +51,7 @@ export function problemOf(occurrence: Occurrence, event: MessageEvent): string {
     case 'runFinished': {
       if (event === 'warning') return 'warning';
       const { run } = occurrence;
-      const step = run.steps.find(({ status, tolerated }) => status === 'failed' && tolerated !== true);
+      const step = run.steps.find(isFailure);
       return `failed ${step?.name ?? run.status} ${step?.error?.code ?? run.error?.code ?? ''}`;
     }
     case 'notStarted':

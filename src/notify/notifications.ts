@@ -11,6 +11,7 @@ import type { Reporter } from '../report/reporter.ts';
 import type { RunRecord } from '../runs/record.ts';
 import type { Journal } from '../runs/store.ts';
 import type { Masker } from '../secret.ts';
+import { shellWord } from '../shell.ts';
 import { compose, composeAnnouncement } from './compose.ts';
 import { type Deliverer, type Delivery, makeDeliverer } from './deliver.ts';
 import { ends, eventFor, jobOf, keyOf, PROBLEMS, problemOf, receivers } from './events.ts';
@@ -18,7 +19,7 @@ import { type Entry, type Ledger, openLedger } from './ledger.ts';
 import type { Message, MessageEvent, NotifierKind } from './notifier.ts';
 import type { Announcement, Occurrence, ProvenBackup } from './occurrence.ts';
 import { runReporter } from './reporter.ts';
-import { quote, type Surroundings } from './surroundings.ts';
+import type { Surroundings } from './surroundings.ts';
 
 export interface NotificationsOptions {
   /** As loaded: the environment of notifiers is read when something is sent. */
@@ -161,7 +162,7 @@ export function makeNotifications(options: NotificationsOptions): Notifications 
     plan,
     host: hostname(),
     now: now(),
-    stateOption: options.stateIsDefault ? '' : `--state ${quote(options.stateDirectory)}`,
+    stateOption: options.stateIsDefault ? '' : `--state ${shellWord(options.stateDirectory)}`,
     proven: new Map(),
     repeated: 0,
     dropped: 0,

@@ -1,6 +1,6 @@
 /** What is said of a run that has ended. Pure. */
 import type { ErrorRecord } from '../errors.ts';
-import type { RunRecord, StepRecord } from '../runs/record.ts';
+import { isFailure, type RunRecord, type StepRecord } from '../runs/record.ts';
 import { formatDuration } from '../units.ts';
 import type { Fact, MessageEvent } from './notifier.ts';
 import { age, commandLine, type Surroundings, type Words } from './surroundings.ts';
@@ -87,7 +87,7 @@ export function runWords(
 
 /** The step that a person must look at first. */
 function failedStep(run: RunRecord): StepRecord | undefined {
-  const failed = run.steps.filter(({ status, tolerated }) => status === 'failed' && tolerated !== true);
+  const failed = run.steps.filter(isFailure);
   const named = failed.find(({ name }) => run.error?.message.startsWith(`step ${name} failed`) === true);
   return named ?? failed[0];
 }

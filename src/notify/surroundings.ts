@@ -1,5 +1,6 @@
 /** What a message says besides what happened: names, ages, commands. Pure. */
 import type { Plan } from '../plan/model.ts';
+import { shellWord } from '../shell.ts';
 import { formatAge } from '../units.ts';
 import type { Fact, MessageLevel } from './notifier.ts';
 import type { ProvenBackup } from './occurrence.ts';
@@ -45,13 +46,8 @@ export function times(count: number): string {
 /** A command line about the plan. */
 export function commandLine({ plan, stateOption }: Surroundings, command: string, argument?: string): string {
   return [
-    `backplan ${command} ${quote(plan.file)}`,
-    ...(argument === undefined ? [] : [quote(argument)]),
+    `backplan ${command} ${shellWord(plan.file)}`,
+    ...(argument === undefined ? [] : [shellWord(argument)]),
     ...(stateOption === '' ? [] : [stateOption]),
   ].join(' ');
-}
-
-/** Fit to be pasted into a shell. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

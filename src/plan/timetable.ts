@@ -28,8 +28,18 @@ export interface Timetable {
 export interface TimetableOptions {
   /** For a schedule that names no zone itself. */
   readonly timezone: string;
-  /** Tells the jitter of one job from that of others: `plan/job`. */
+  /** Tells the jitter of one job from that of others: see `jobKey`. */
   readonly key: string;
+}
+
+/** One job among those of all plans. Their names hold no slash. */
+export function jobKey(plan: string, job: string): string {
+  return `${plan}/${job}`;
+}
+
+/** The firings later than an instant, as many as are asked for. */
+export function* firingsAfter(timetable: Timetable, after: number): Generator<number, void, undefined> {
+  for (let at = timetable.next(after); at !== undefined; at = timetable.next(at)) yield at;
 }
 
 export type MakeTimetable = (schedule: Schedule, options: TimetableOptions) => Timetable;

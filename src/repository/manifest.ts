@@ -291,6 +291,11 @@ export interface Backup {
   readonly folder: string;
 }
 
+/** For `sort`: the backup that was begun last comes first. */
+export function newestFirst(a: Backup, b: Backup): number {
+  return b.manifest.startedAt.localeCompare(a.manifest.startedAt);
+}
+
 /** Bytes stored. */
 export function storedSize(manifest: Manifest): number {
   return manifest.files.reduce((sum, file) => sum + file.size, 0);

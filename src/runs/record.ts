@@ -34,6 +34,11 @@ export interface StepRecord {
   readonly tolerated?: boolean;
 }
 
+/** It failed, and nothing tolerates that: its job has failed with it. */
+export function isFailure({ status, tolerated }: Pick<StepRecord, 'status' | 'tolerated'>): boolean {
+  return status === 'failed' && tolerated !== true;
+}
+
 export interface RunRecord {
   readonly id: string;
   readonly plan: string;

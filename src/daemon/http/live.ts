@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { BackplanError } from '../../errors.ts';
-import type { DaemonEvent } from '../events.ts';
+import { type DaemonEvent, withoutDefinitions } from '../events.ts';
 import type { DaemonView } from '../view.ts';
 
 /** Each listener costs a connection and what it has not read yet. */
@@ -86,7 +86,7 @@ export function liveEvents(daemon: DaemonView): LiveEvents {
   };
 
   return {
-    all: (context) => serve(context, [], (event) => ({ event: event.type, data: publicOf(event) })),
+    all: (context) => serve(context, [], (event) => ({ event: event.type, data: withoutDefinitions(event) })),
     ofRun: (context, reference) => {
       const record = daemon.journal.getRun(reference);
       const last = record.status !== 'running';
@@ -100,11 +100,4 @@ export function liveEvents(daemon: DaemonView): LiveEvents {
       for (const end of [...open]) end();
     },
   };
-}
-
-/** Without the plan: it is big, and after its environment was put in it holds urls with passwords. */
-function publicOf(event: DaemonEvent): object {
-  if (event.type !== 'runStarted' && event.type !== 'runFinished') return event;
-  const { context, ...rest } = event;
-  return { ...rest, slot: context.slot ?? null, attempt: context.attempt };
 }
