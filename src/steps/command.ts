@@ -1,6 +1,6 @@
 /** `command`: runs a program of the user's, for what backplan does not do itself. */
-import { isAbsolute, join } from 'node:path';
 import { runTool } from '../process.ts';
+import { userCommandSchema, userTool } from '../user-command.ts';
 import { defineStep } from './step-kind.ts';
 
 /** Characters of stdout that become an output; more belongs in a file. */
@@ -20,11 +20,7 @@ export const command = defineStep({
           'rsync -a ./backups/ backup-host:/srv/backups/',
           ['rsync', '-a', './backups/', 'backup-host:/srv/backups/'],
         ],
-        'x-expected': 'a command line, or a list of program and arguments',
-        oneOf: [
-          { type: 'string', minLength: 1 },
-          { type: 'array', items: { type: 'string' }, minItems: 1 },
-        ],
+        ...userCommandSchema,
       },
       env: {
         type: 'object',
@@ -46,14 +42,9 @@ export const command = defineStep({
   },
   describe: ({ run }) => `run ${typeof run === 'string' ? run : run.join(' ')}`,
   async run({ run, env, cwd = '.' }, context) {
-    const [program = '/bin/sh', ...args] = typeof run === 'string' ? ['/bin/sh', '-euc', run] : run;
     const { stdout } = await runTool({
-      command: program,
-      args,
-      label: typeof run === 'string' ? 'the command' : program,
+      ...userTool(run, cwd, context.baseDirectory),
       ...(env === undefined ? {} : { env }),
-      inheritEnv: true,
-      cwd: isAbsolute(cwd) ? cwd : join(context.baseDirectory, cwd),
       signal: context.signal,
       run: context.run.id,
       onStderr: (line) => context.stderr(line),

@@ -451,9 +451,9 @@ async function warnOfOtherServer(
   { kind, maintenance }: TargetServer,
   context: StepContext,
 ): Promise<void> {
-  const source = backup?.backup.manifest.source;
-  if (kind !== 'staging' || source?.systemIdentifier === undefined || source.systemIdentifier === null)
-    return;
+  if (kind !== 'staging' || backup === undefined) return;
+  const { source } = backup.backup.manifest;
+  if (source.systemIdentifier === null) return;
   const here = await systemIdentifier(maintenance);
   if (here === null || here === source.systemIdentifier) return;
   context.log.warn(

@@ -1,7 +1,7 @@
 /** `command`: a program of the user's gets the message, for ways that backplan does not know. */
-import { isAbsolute, join } from 'node:path';
 import { toBackplanError } from '../../errors.ts';
 import { runTool } from '../../process.ts';
+import { type UserCommand, userCommandSchema, userTool } from '../../user-command.ts';
 import { oneLine, reasonOf } from '../http.ts';
 import { defineNotifier, type Message } from '../notifier.ts';
 import { plainText } from '../words.ts';
@@ -9,11 +9,7 @@ import { plainText } from '../words.ts';
 const run = {
   description: 'A line for /bin/sh -eu, or a list: the program and its arguments, without a shell.',
   examples: ['logger -t backplan "$BACKPLAN_TITLE"', ['/usr/local/bin/page', 'dba']],
-  'x-expected': 'a command line, or a list of program and arguments',
-  oneOf: [
-    { type: 'string', minLength: 1 },
-    { type: 'array', items: { type: 'string' }, minItems: 1 },
-  ],
+  ...userCommandSchema,
 } as const;
 
 export const command = defineNotifier({
@@ -25,8 +21,7 @@ export const command = defineNotifier({
     examples: ['logger -t backplan "$BACKPLAN_TITLE"', ['/usr/local/bin/page', 'dba']],
     'x-expected': 'a command line, a list of program and arguments, or a map with run',
     oneOf: [
-      { type: 'string', minLength: 1 },
-      { type: 'array', items: { type: 'string' }, minItems: 1 },
+      ...userCommandSchema.oneOf,
       {
         type: 'object',
         required: ['run'],
@@ -51,20 +46,13 @@ export const command = defineNotifier({
       },
     ],
   },
-  where: (settings) => oneLine(argv(full(settings).run)[0] ?? ''),
+  where: (settings) => oneLine(programOf(full(settings).run)),
   async send(message, settings, { signal, baseDirectory }) {
     const { run: line, env, cwd = '.' } = full(settings);
-    const [program = '/bin/sh', ...args] = argv(line);
-    const [executable = '', ...rest] =
-      typeof line === 'string' ? ['/bin/sh', '-euc', line] : [program, ...args];
     try {
       const { stdout } = await runTool({
-        command: executable,
-        args: rest,
-        label: typeof line === 'string' ? 'the command' : program,
+        ...userTool(line, cwd, baseDirectory),
         env: { ...env, ...environment(message) },
-        inheritEnv: true,
-        cwd: isAbsolute(cwd) ? cwd : join(baseDirectory, cwd),
         signal,
         input: JSON.stringify(message),
         killGraceMs: 1000,
@@ -80,7 +68,7 @@ export const command = defineNotifier({
 });
 
 interface Full {
-  readonly run: string | readonly string[];
+  readonly run: UserCommand;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
@@ -92,8 +80,8 @@ function full(settings: unknown): Full {
 }
 
 /** The first word of a line is what a person recognises it by. */
-function argv(run: Full['run']): readonly string[] {
-  return typeof run === 'string' ? [run.trim().split(/\s+/)[0] ?? ''] : run;
+function programOf(run: UserCommand): string {
+  return (typeof run === 'string' ? run.trim().split(/\s+/)[0] : run[0]) ?? '';
 }
 
 function environment(message: Message): Record<string, string> {
